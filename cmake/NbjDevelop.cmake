@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+# Owns the functions that fuzz/, examples/, bench/ and tests/ share.
+
+# Sets |out| in the caller to the libraries that the includes of |sources| ask for.
+function(nbj_libraries_of sources out)
+    set(libraries "")
+    foreach(source IN LISTS sources)
+        file(STRINGS "${source}" includes REGEX "^#include <")
+        if(includes MATCHES "<uv\\.h>")
+            list(APPEND libraries PkgConfig::NBJ_LIBUV)
+        endif()
+        if(includes MATCHES "<json-c/|<json\\.h>")
+            list(APPEND libraries PkgConfig::NBJ_JSONC)
+        endif()
+        if(includes MATCHES "<math\\.h>")
+            list(APPEND libraries m)
+        endif()
+    endforeach()
+    list(REMOVE_DUPLICATES libraries)
+    set(${out} "${libraries}" PARENT_SCOPE)
+endfunction()
+
+# A program as a user would write it: |sources| against the shared library and the public headers. Without libuv what
+# includes it is left out.
+function(nbj_public_program target sources)
+    nbj_libraries_of("${sources}" libraries)
+    if("PkgConfig::NBJ_LIBUV" IN_LIST libraries AND NOT NBJ_LIBUV_FOUND)
+        message(STATUS "${target}: not built, there is no libuv")
+        return()
+    endif()
+    add_executable(${target} ${sources})
+    target_link_libraries(${target} PRIVATE nbj nbj_flags Threads::Threads ${libraries})
+endfunction()
+
+# Registers |command| once per server of NBJ_SERVERS as test |name|@version.
+function(nbj_live_test name)
+    set(age live-newest)
+    foreach(server IN LISTS NBJ_SERVERS)
+        string(REGEX REPLACE "=.*" "" version "${server}")
+        string(REGEX REPLACE "^[^=]*=" "" path "${server}")
+        add_test(NAME "${name}@${version}" COMMAND ${ARGN})
+        set_tests_properties("${name}@${version}" PROPERTIES LABELS "live;${age}" TIMEOUT 120
+                             ENVIRONMENT "NBJ_TEST_SERVER=${path};NBJ_TEST_SERVER_VERSION=${version}")
+        set(age live-older)
+    endforeach()
+endfunction()

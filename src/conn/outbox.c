@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "conn/outbox.h"
+
+#include "base/canary.h"
+#include "wire/words.h"
+
+#include <assert.h>
+
+#define CONTROL_ROOM (1u << 20) /* for SUB, UNSUB, PING and PONG when publishes have filled their share */
+
+void nbj__outbox_init(nbj__outbox *o, const nbj_allocator *alloc, size_t limit)
+{
+    *o = (nbj__outbox){ .limit = limit };
+    nbj__buf_init(&o->buf, alloc, limit + CONTROL_ROOM);
+}
+
+void nbj__outbox_free(nbj__outbox *o)
+{
+    nbj__buf_free(&o->buf);
+    o->written = 0;
+}
+
+nbj_status nbj__outbox_publish(nbj__outbox *o, const nbj__outgoing *m)
+{
+    size_t size = m->subject.len + m->reply.len + nbj__outgoing_size(m) + 16;
+
+    if (nbj__buf_len(&o->buf) + size > o->limit)
+        return NBJ_E_FULL;
+    return nbj__emit_pub(&o->buf, m);
+}
+
+nbj_status nbj__outbox_append(nbj__outbox *o, nbj_bytes frame)
+{
+    return nbj__buf_len(&o->buf) + frame.len > o->limit ? NBJ_E_FULL : nbj__buf_append(&o->buf, frame.ptr, frame.len);
+}
+
+void nbj__outbox_sent(nbj__outbox *o, size_t len)
+{
+    assert(len <= nbj__outbox_len(o));
+    o->written += len;
+    if (o->written == nbj__buf_len(&o->buf)) { /* the usual case costs no look at operations */
+        nbj__buf_clear(&o->buf);
+        o->written = 0;
+        return;
+    }
+    for (;;) { /* each operation is walked over once in its life */
+        bool is_pub = false;
+        size_t op = nbj__emitted_len(nbj__buf_view(&o->buf), &is_pub);
+        assert(op > 0);
+        if (op > o->written)
+            return;
+        nbj__buf_consume(&o->buf, op);
+        o->written -= op;
+    }
+}
+
+typedef bool keep_fn(nbj_bytes op, bool is_pub, const void *arg);
+
+/* Keeps the operations that |keep| wants, moving them together. Returns how many went. */
+static size_t filter(nbj__outbox *o, keep_fn *keep, const void *arg)
+{
+    size_t from = o->buf.head;
+    size_t to = from;
+    size_t dropped = 0;
+
+    while (from < o->buf.tail) {
+        bool is_pub = false;
+        nbj_bytes rest = nbj_view(o->buf.ptr + from, o->buf.tail - from);
+        size_t op = nbj__emitted_len(rest, &is_pub);
+        assert(op > 0);
+        if (keep(nbj_view(rest.ptr, op), is_pub, arg)) {
+            memmove(o->buf.ptr + to, rest.ptr, op);
+            to += op;
+        } else {
+            dropped++;
+        }
+        from += op;
+    }
+    o->buf.tail = to;
+    if (o->buf.head == o->buf.tail)
+        nbj__buf_clear(&o->buf);
+    return dropped;
+}
+
+/* The line of |op| without its CRLF. */
+static nbj_bytes line_of(nbj_bytes op)
+{
+    return nbj_view(op.ptr, (size_t)((const uint8_t *)memchr(op.ptr, '\r', op.len) - op.ptr));
+}
+
+/* Whether the third word, the reply, is |inbox| with a token that is not of a request. */
+static bool is_kept_elsewhere(nbj_bytes op, nbj_bytes inbox)
+{
+    nbj_bytes word[4];
+    size_t n = nbj__split_blanks(line_of(op), word, 4);
+
+    return n == 4 && word[2].len > inbox.len && memcmp(word[2].ptr, inbox.ptr, inbox.len) == 0 &&
+           word[2].ptr[inbox.len] != 'R';
+}
+
+static bool survives_loss(nbj_bytes op, bool is_pub, const void *inbox)
+{
+    if (NBJ__CANARY(OUTBOX_DROPPED))
+        return false;
+    if (!is_pub)
+        return NBJ__CANARY(CONTROL_KEPT);
+    return !is_kept_elsewhere(op, *(const nbj_bytes *)inbox);
+}
+
+void nbj__outbox_rewind(nbj__outbox *o, nbj_bytes inbox)
+{
+    if (NBJ__CANARY(TORSO)) {
+        size_t torso = o->written;
+        o->written = 0;
+        nbj__buf_consume(&o->buf, torso);
+        return;
+    }
+    o->written = 0;
+    filter(o, survives_loss, &inbox);
+}
+
+static bool fits(nbj_bytes op, bool is_pub, const void *max)
+{
+    size_t line = line_of(op).len + 2;
+
+    return !is_pub || op.len - line - 2 <= *(const size_t *)max;
+}
+
+size_t nbj__outbox_drop_larger(nbj__outbox *o, size_t max)
+{
+    assert(o->written == 0);
+    return filter(o, fits, &max);
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Publishing with acknowledgement: a window of messages, each kept until its outcome is known.
+ *
+ * The window is a ring in publish order. A message is
+ *
+ *   WAITING   not sent on this connection           → SENT, DONE (its deadline: not sent, or unknown if sent before)
+ *   SENT      its acknowledgement may come          → DONE, WAITING (connection lost), PAUSED (nobody answered: 503, 429)
+ *   PAUSED    to be sent again at a time            → WAITING, DONE
+ *   DONE      its outcome was said; the ring moves on when all before it are done
+ *
+ * Messages are sent in ring order; after a loss all that are not done are sent again, in that order, each with the message
+ * id it had. The reply subject's token names the ring place and its generation, so that a late acknowledgement never
+ * completes another message. */
+#ifndef NBJ_JS_PUBLISH_H
+#define NBJ_JS_PUBLISH_H
+
+#include "conn/session.h"
+#include "js/reply.h"
+
+typedef enum nbj__publish_state {
+    NBJ__PUBLISH_WAITING = 1,
+    NBJ__PUBLISH_SENT,
+    NBJ__PUBLISH_PAUSED,
+    NBJ__PUBLISH_DONE,
+} nbj__publish_state;
+
+extern const nbj__machine nbj__publish_machine;
+
+typedef enum nbj__publish_outcome {
+    NBJ__STORED = 1,
+    NBJ__DUPLICATE, /* the first transmission was answered so: its id had been stored before */
+    NBJ__REJECTED,  /* not stored, |error| says why */
+    NBJ__UNKNOWN,   /* may be stored */
+} nbj__publish_outcome;
+
+/* Whom to tell: an opaque function and its data, handed back in the result. */
+typedef struct nbj__publish_user {
+    void (*fn)(void);
+    void *data;
+} nbj__publish_user;
+
+typedef struct nbj__publish_entry {
+    nbj__publish_state state;
+    uint32_t generation;
+    uint32_t sends;     /* how often it was written */
+    uint32_t refusals;  /* 503 and 429 in a row */
+    bool has_id;
+    size_t frame_len;
+    size_t size;        /* headers and payload */
+    nbj_time deadline;
+    nbj_time first_sent;
+    nbj_time retry_at;  /* PAUSED */
+    nbj__publish_user user;
+} nbj__publish_entry;
+
+typedef struct nbj__publish_options {
+    uint32_t max_messages;      /* 0: 4,096; rounded up to a power of two */
+    size_t max_bytes;           /* of frames that are kept; 0: 64 MiB */
+    uint64_t resend_within_ns;  /* 0: 60 s, half of a stream's default duplicate window */
+} nbj__publish_options;
+
+typedef struct nbj__publisher {
+    nbj__session *session;
+    nbj__publish_options opt;
+    const nbj__observer *observer;
+    nbj__publish_entry *ring;
+    uint64_t head, tail, cursor; /* counts from the beginning: oldest kept, next free, next to send; head <= cursor <= tail */
+    nbj__buf frames;             /* of head … tail - 1, one behind the other */
+    size_t cursor_offset;        /* of the cursor's frame in |frames| */
+    uint32_t paused;             /* entries */
+    nbj_time due;                /* no deadline or retry lies before it */
+    nbj_time connected_at;
+    char id_prefix[13];
+    uint64_t last_id;
+} nbj__publisher;
+
+typedef struct nbj__publish {
+    nbj__outgoing msg;  /* its reply is ours to set */
+    nbj_bytes msg_id;   /* empty: one is made */
+    bool no_id;         /* none is made */
+    nbj_time deadline;
+    nbj__publish_user user;
+} nbj__publish;
+
+typedef struct nbj__publish_result {
+    nbj__publish_user user;
+    nbj__publish_outcome outcome;
+    nbj__pub_ack ack; /* STORED, DUPLICATE */
+    nbj_error error;  /* REJECTED, UNKNOWN */
+} nbj__publish_result;
+
+nbj_status nbj__publisher_init(nbj__publisher *p, nbj__session *session, const nbj__publish_options *o,
+                               const nbj__observer *observer);
+void nbj__publisher_free(nbj__publisher *p);
+
+/* NBJ_OK: exactly one result follows. NBJ_E_WOULD_BLOCK: the window is full. Others as nbj__session_check. */
+nbj_status nbj__publisher_publish(nbj__publisher *p, const nbj__publish *m, nbj_time now);
+
+static inline bool nbj__publisher_is_idle(const nbj__publisher *p)
+{
+    return p->head == p->tail;
+}
+
+/* Messages without an outcome. */
+size_t nbj__publisher_unfinished(const nbj__publisher *p);
+
+/* An EV_INBOX with our token. True: |result| is filled. */
+bool nbj__publisher_on_reply(nbj__publisher *p, nbj_bytes token, const nbj_msg *msg, nbj_time now,
+                             nbj__publish_result *result);
+
+void nbj__publisher_on_disconnected(nbj__publisher *p);
+void nbj__publisher_on_connected(nbj__publisher *p, nbj_time now);
+void nbj__publisher_send(nbj__publisher *p, nbj_time now); /* sends what waits; after WRITABLE */
+
+/* When nbj__publisher_on_time is to be called. */
+nbj_time nbj__publisher_deadline(const nbj__publisher *p);
+
+/* Takes the next message whose time is over, with its result; false: none. Also continues paused ones. */
+bool nbj__publisher_on_time(nbj__publisher *p, nbj_time now, nbj__publish_result *result);
+
+/* Takes the next message without an outcome, when the client is closed; false: none is left. */
+bool nbj__publisher_abandon(nbj__publisher *p, nbj__publish_result *result);
+
+#endif
