@@ -11,6 +11,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+enum { ASK_MAX = 5, ASK_S = 3, TURN_MS = 50 };
+
 static volatile sig_atomic_t told_to_end;
 
 static void on_signal(int number)
@@ -57,21 +59,40 @@ static void on_event(void *user, nbj_client *client, const nbj_event *event)
 static void on_stream(void *user, nbj_status status, const nbj_error *error)
 {
     service *s = user;
+    bool answered = status != NBJ_E_TIMEOUT && status != NBJ_E_DISCONNECTED;
 
+    s->asking = false;
     s->ready = status == NBJ_OK;
-    if (!s->ready)
+    if (!s->ready && (answered || s->asked == ASK_MAX))
         service_fail(s, RIDE_STREAM ": %s", nbj_error_text(error));
 }
 
-/* Kept for a week: the audit trail of the rides. */
-static nbj_status ensure_stream(service *s)
+/* Kept for a week: the audit trail of the rides. The server may die while it is asked; asking twice does no harm. */
+static void ensure_stream(service *s)
 {
-    return nbj_stream_ensure_async(s->client,
-                                   NBJ_STREAM_CONFIG(.name = RIDE_STREAM,
-                                                     .subjects = { event_subjects, EVENTS_PER_TRIP },
-                                                     .retention = NBJ_RETENTION_LIMITS, .storage = NBJ_STORAGE_FILE,
-                                                     .max_age_ns = NBJ_HOURS(7 * 24)),
-                                   0, on_stream, s);
+    nbj_status status =
+        nbj_stream_ensure_async(s->client,
+                                NBJ_STREAM_CONFIG(.name = RIDE_STREAM, .subjects = { event_subjects, EVENTS_PER_TRIP },
+                                                  .retention = NBJ_RETENTION_LIMITS, .storage = NBJ_STORAGE_FILE,
+                                                  .max_age_ns = NBJ_HOURS(7 * 24)),
+                                NBJ_SECONDS(ASK_S), on_stream, s);
+
+    s->asking = status == NBJ_OK;
+    s->asked++;
+    if (!s->asking)
+        service_fail(s, RIDE_STREAM ": %s", nbj_strerror(status));
+}
+
+static bool wait_until_ready(service *s)
+{
+    bool good = true;
+
+    while (good && !s->ready && !told_to_end) { /* ASK_MAX times ASK_S at most */
+        if (!s->asking)
+            ensure_stream(s);
+        good = service_turn(s, NBJ_MILLIS(TURN_MS));
+    }
+    return good && s->ready;
 }
 
 bool service_open(service *out, const options *with, const char *name)
@@ -83,20 +104,16 @@ bool service_open(service *out, const options *with, const char *name)
     *out = (service){ 0 };
     sigaction(SIGTERM, &ending, NULL);
     snprintf(url, sizeof url, "nats://127.0.0.1:%u", with->port);
-    nbj_status status = nbj_loop_open(&out->client,
-                                      NBJ_CLIENT_OPTIONS(.url = url, .name = name, .on_event = on_event,
-                                                         .user_data = out, .reconnect_max_ns = NBJ_SECONDS(1)),
-                                      &error);
+    nbj_status status =
+        nbj_loop_open(&out->client,
+                      NBJ_CLIENT_OPTIONS(.url = url, .name = name, .on_event = on_event, .user_data = out,
+                                         .retry_first_connect = true, .reconnect_max_ns = NBJ_SECONDS(1)),
+                      &error);
     if (status != NBJ_OK) {
         service_fail(out, "%s", nbj_error_text(&error));
         return false;
     }
-    status = ensure_stream(out);
-    if (status != NBJ_OK)
-        service_fail(out, RIDE_STREAM ": %s", nbj_strerror(status));
-    while (!out->ready && service_turn(out, NBJ_SECONDS(1))) /* bounded by the timeout of ensuring */
-        continue;
-    if (out->ready)
+    if (wait_until_ready(out))
         return true;
     nbj_client_release(out->client);
     return false;

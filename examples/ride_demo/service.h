@@ -11,6 +11,8 @@
 typedef struct service {
     nbj_client *client;
     bool ready;  /* connected, and the stream exists */
+    bool asking; /* whether it exists; to be asked again when the answer was lost */
+    unsigned asked;
     bool closed; /* the client reported its end */
     bool failed; /* then |why| says it */
     problem why;

@@ -33,7 +33,8 @@ NBJ_API int nbj_loop_fd(const nbj_client *client);
 NBJ_API uint64_t nbj_loop_timeout_ns(const nbj_client *client);
 
 /** Does all that can be done now; callbacks run inside. A bounded amount of work; never blocks.
- *  @retval NBJ_E_CLOSED  NBJ_EVENT_CLOSED was reported; nothing will happen any more. */
+ *  @retval NBJ_E_CLOSED  NBJ_EVENT_CLOSED was reported; nothing will happen any more.
+ *  @retval NBJ_E_STATE   Called from a callback. */
 NBJ_API nbj_status nbj_loop_process(nbj_client *client);
 
 /** One turn of a loop that has nothing else to do: waits with poll() for @p max_wait_ns at most, then processes.

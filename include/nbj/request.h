@@ -13,7 +13,8 @@ extern "C" {
 
 /** The outcome of a request.
  *  @param status  NBJ_OK with @p reply; NBJ_E_NO_RESPONDERS: nobody listens; NBJ_E_TIMEOUT; NBJ_E_CLOSED;
- *                 NBJ_E_DISCONNECTED with client option fail_requests_on_loss; NBJ_E_PERMISSION_SUBSCRIBE where the server
+ *                 NBJ_E_DISCONNECTED with client option fail_requests_on_loss; NBJ_E_PERMISSION_PUBLISH where the
+ *                 server does not let us send to the subject, NBJ_E_PERMISSION_SUBSCRIBE where it
  *                 does not let us listen for replies.
  *  @param reply   Valid until the callback returns, unless retained; NULL on failure. */
 typedef void nbj_reply_fn(void *user, nbj_status status, const nbj_msg *reply);

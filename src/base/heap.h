@@ -4,9 +4,9 @@
 #define NBJ_BASE_HEAP_H
 
 #include "base/mem.h"
+#include "base/time.h"
 
 #include <nbj/status.h>
-#include <nbj/time.h>
 
 typedef struct nbj__timer {
     nbj_time due;
@@ -31,16 +31,5 @@ nbj_time nbj__heap_deadline(const nbj__heap *h);
 
 /* Takes out the earliest timer that is due at |now|; NULL when none is. */
 nbj__timer *nbj__heap_pop_due(nbj__heap *h, nbj_time now);
-
-/* |a| + |b|, and NBJ_TIME_NEVER instead of wrapping. */
-static inline nbj_time nbj__time_add(nbj_time a, uint64_t b)
-{
-    return a > NBJ_TIME_NEVER - b ? NBJ_TIME_NEVER : a + b;
-}
-
-static inline nbj_time nbj__time_min(nbj_time a, nbj_time b)
-{
-    return a < b ? a : b;
-}
 
 #endif

@@ -13,10 +13,6 @@ static_assert(offsetof(nbj_client_options, reserved_bools) + sizeof((nbj_client_
                   sizeof(nbj_client_options),
               "no padding at the end: a field added there must be seen in struct_size");
 
-nbj_time nbj__client_now(const nbj_client *c)
-{
-    return c->now != 0 ? c->now : nbj__os_now();
-}
 
 /* --- opening --- */
 
@@ -116,7 +112,7 @@ void nbj_client_release(nbj_client *client)
         return;
     client->released = true;
     nbj__session_close(client->session, NBJ_OK, NULL);
-    if (client->now == 0)
+    if (!client->processing)
         (void)nbj__driver_process(client->driver); /* hangs up; nobody is told */
     nbj__client_unref(client);
 }
@@ -193,6 +189,14 @@ static void on_inbox(nbj_client *c, const nbj__event *ev, nbj_time now)
         nbj__client_on_result(c, &r);
 }
 
+static void on_server_error(nbj_client *c, const nbj__event *ev)
+{
+    nbj__publish_result r;
+
+    if (ev->status == NBJ_E_PERMISSION_PUBLISH && nbj__publisher_on_refused(&c->publisher, ev->subject, &r))
+        nbj__client_on_result(c, &r);
+}
+
 static void on_event(void *user, const nbj__event *ev, nbj_time now)
 {
     nbj_client *c = user;
@@ -218,6 +222,7 @@ static void on_event(void *user, const nbj__event *ev, nbj_time now)
         tell(c, NBJ_EVENT_DISCOVERED, NULL);
         break;
     case NBJ__EV_SERVER_ERROR:
+        on_server_error(c, ev);
         tell(c, NBJ_EVENT_SERVER_ERROR, ev->error);
         break;
     case NBJ__EV_SLOW:
@@ -271,7 +276,7 @@ uint64_t nbj_loop_timeout_ns(const nbj_client *client)
         due = nbj__time_min(due, js_deadline(client));
     if (due == NBJ_TIME_NEVER || due == 0)
         return due;
-    nbj_time now = nbj__client_now(client);
+    nbj_time now = nbj__os_now();
     return due > now ? due - now : 0;
 }
 
@@ -299,15 +304,14 @@ static void js_on_time(nbj_client *c, nbj_time now)
 
 nbj_status nbj_loop_process(nbj_client *client)
 {
-    assert(client->now == 0); /* not from a callback */
-    if (client->now != 0)
+    if (client->processing) /* from a callback */
         return NBJ_E_STATE;
     nbj__client_retain(client);
-    client->now = nbj__os_now();
+    client->processing = true;
     if (nbj__session_phase(client->session) != NBJ__PHASE_CLOSED)
-        js_on_time(client, client->now);
+        js_on_time(client, nbj__os_now());
     nbj_status st = nbj__driver_process(client->driver);
-    client->now = 0;
+    client->processing = false;
     nbj__client_unref(client);
     return st;
 }
@@ -333,7 +337,7 @@ void nbj_client_close(nbj_client *client)
 
 void nbj_client_drain(nbj_client *client, uint64_t timeout_ns)
 {
-    nbj_time now = nbj__client_now(client);
+    nbj_time now = nbj__os_now();
 
     if (client->draining || nbj__session_phase(client->session) == NBJ__PHASE_CLOSED)
         return;
@@ -344,7 +348,7 @@ void nbj_client_drain(nbj_client *client, uint64_t timeout_ns)
 
 void nbj_client_reconnect(nbj_client *client)
 {
-    nbj__session_reconnect(client->session, nbj__client_now(client));
+    nbj__session_reconnect(client->session, nbj__os_now());
 }
 
 /* --- what is --- */

@@ -23,7 +23,7 @@ struct nbj_client {
     void *user_data;
     unsigned refs;       /* the caller's, and one for each subscription, pull and running process */
     bool released;       /* by the caller: no callback runs any more */
-    nbj_time now;        /* while processing; else 0 */
+    bool processing;     /* within nbj_loop_process */
     nbj__publisher publisher;
     nbj__list pulls;
     nbj__list calls;     /* of requests, flushes and the like */
@@ -48,7 +48,6 @@ struct nbj__client_call {
     void *user;
 };
 
-nbj_time nbj__client_now(const nbj_client *c);
 void nbj__client_retain(nbj_client *c);
 void nbj__client_unref(nbj_client *c);
 

@@ -4,6 +4,7 @@
 #include "base/heap.h"
 #include "base/text.h"
 #include "client/options.h"
+#include "driver/os.h"
 
 struct nbj_pull {
     nbj__pull core;
@@ -43,7 +44,7 @@ nbj_status nbj_pull_start(nbj_client *client, const nbj_consumer_config *config,
                                   .max_deliver = c.max_deliver,
                                   .max_ack_pending = c.max_ack_pending };
     nbj__pull_options o = { .batch = c.batch };
-    nbj_status st = nbj__pull_init(&p->core, client->session, &core, &o, NULL, nbj__client_now(client));
+    nbj_status st = nbj__pull_init(&p->core, client->session, &core, &o, NULL, nbj__os_now());
     if (st != NBJ_OK) {
         nbj__free(client->alloc, p, sizeof *p);
         return st;

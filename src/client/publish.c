@@ -3,6 +3,7 @@
 
 #include "base/heap.h"
 #include "client/options.h"
+#include "driver/os.h"
 
 #define TIMEOUT_NS NBJ_SECONDS(10)
 
@@ -10,7 +11,7 @@ nbj_status nbj_publish_async(nbj_client *client, const char *subject, nbj_bytes 
                              nbj_publish_fn *on_result, void *user)
 {
     nbj_publish_options o;
-    nbj_time now = nbj__client_now(client);
+    nbj_time now = nbj__os_now();
 
     if (on_result == NULL || nbj__options_read(&o, sizeof o, options) != NBJ_OK)
         return NBJ_E_INVALID;

@@ -3,6 +3,7 @@
 
 #include "base/heap.h"
 #include "client/options.h"
+#include "driver/os.h"
 
 #define TIMEOUT_NS NBJ_SECONDS(5)
 
@@ -14,7 +15,7 @@ static void on_reply(nbj__client_call *call, const nbj__event *ev, nbj_time now)
 
 static void on_flushed(nbj__client_call *call, const nbj__event *ev, nbj_time now)
 {
-    call->fn.flush(call->user, ev->status, now - call->core.started);
+    call->fn.flush(call->user, ev->status, nbj__time_since(call->core.started, now));
 }
 
 static nbj_time deadline(uint64_t timeout_ns, nbj_time now)
@@ -26,7 +27,7 @@ static nbj_status request(nbj_client *c, nbj__call_kind kind, const char *subjec
                           const nbj_request_options *options, nbj_reply_fn *fn, void *user)
 {
     nbj_request_options o;
-    nbj_time now = nbj__client_now(c);
+    nbj_time now = nbj__os_now();
 
     if (fn == NULL || nbj__options_read(&o, sizeof o, options) != NBJ_OK)
         return NBJ_E_INVALID;
@@ -58,7 +59,7 @@ nbj_status nbj_request_many_async(nbj_client *client, const char *subject, nbj_b
 
 nbj_status nbj_flush_async(nbj_client *client, uint64_t timeout_ns, nbj_flush_fn *on_done, void *user)
 {
-    nbj_time now = nbj__client_now(client);
+    nbj_time now = nbj__os_now();
 
     if (on_done == NULL)
         return NBJ_E_INVALID;

@@ -4,6 +4,7 @@
 #include "base/heap.h"
 #include "base/text.h"
 #include "client/options.h"
+#include "driver/os.h"
 #include "wire/subject.h"
 
 #define TIMEOUT_NS NBJ_SECONDS(5)
@@ -57,7 +58,7 @@ nbj_status nbj_stream_ensure_async(nbj_client *client, const nbj_stream_config *
     nbj_stream_config c;
     char subject[NBJ__API_SUBJECT_MAX];
     nbj__buf body;
-    nbj_time now = nbj__client_now(client);
+    nbj_time now = nbj__os_now();
 
     if (on_done == NULL || nbj__options_read(&c, sizeof c, config) != NBJ_OK)
         return NBJ_E_INVALID;

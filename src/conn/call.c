@@ -68,6 +68,16 @@ static nbj_status publish_with_reply(nbj__session *s, const nbj__outgoing *m, nb
     return nbj__session_publish(s, &with_reply);
 }
 
+/* FNV-1a. A collision would end another request of ours with the wrong error; nobody but ourselves chooses subjects. */
+static uint64_t hash(nbj_bytes b)
+{
+    uint64_t h = 0xcbf29ce484222325u;
+
+    for (size_t i = 0; i < b.len; i++)
+        h = (h ^ b.ptr[i]) * 0x100000001b3u;
+    return h;
+}
+
 nbj_status nbj__session_request(nbj__session *s, nbj__call *call, const nbj__outgoing *m, nbj_time deadline, nbj_time now)
 {
     nbj_bytes prefix;
@@ -89,6 +99,7 @@ nbj_status nbj__session_request(nbj__session *s, nbj__call *call, const nbj__out
         nbj__slots_remove(&s->slots, call);
         return st;
     }
+    call->subject = hash(m->subject);
     nbj__list_push(&s->requests, &call->node);
     return NBJ_OK;
 }
@@ -117,6 +128,7 @@ nbj_status nbj__session_request_many(nbj__session *s, nbj__call *call, const nbj
         nbj__session_sub_clear(s, &call->inbox);
         return st;
     }
+    call->subject = hash(m->subject);
     nbj__list_push(&s->requests, &call->node);
     return NBJ_OK;
 }
@@ -175,6 +187,19 @@ void nbj__session_finish_requests(nbj__session *s, nbj_status status)
 {
     for (nbj__node *n; (n = nbj__list_first(&s->requests)) != NULL;)
         nbj__session_finish(s, NBJ__ITEM(n, nbj__call, node), status);
+}
+
+void nbj__session_refused_publish(nbj__session *s, nbj_bytes subject)
+{
+    uint64_t wanted = hash(subject);
+
+    for (nbj__node *n = nbj__list_first(&s->requests); n != NULL; n = nbj__list_after(&s->requests, n)) {
+        nbj__call *call = NBJ__ITEM(n, nbj__call, node);
+        if (call->subject == wanted) { /* the oldest: the server refuses in order */
+            nbj__session_finish(s, call, NBJ_E_PERMISSION_PUBLISH);
+            return;
+        }
+    }
 }
 
 /* How a request with many replies ends when nothing else is wrong. */

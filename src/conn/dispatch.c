@@ -142,8 +142,11 @@ static bool on_server_error(nbj__session *s, const nbj__link_event *le, nbj__eve
     nbj__text_add_clean(&t, le->frame.text);
     ev->type = NBJ__EV_SERVER_ERROR;
     show_error(ev, &s->server_error);
+    ev->subject = e->subject;
     if (e->status == NBJ_E_PERMISSION_SUBSCRIBE)
         ev->sub = nbj__session_refused_sub(s, e);
+    else if (e->status == NBJ_E_PERMISSION_PUBLISH)
+        nbj__session_refused_publish(s, e->subject);
     return true;
 }
 

@@ -34,6 +34,7 @@ typedef struct nbj__call {
     nbj__timer timer;
     nbj_time started;
     uint32_t slot;    /* REQUEST */
+    uint64_t subject; /* REQUEST, MANY: its hash, to find the one that the server had no permission for */
     uint64_t barrier; /* FLUSH: the PONG it waits for; 0 while its PING could not be sent */
     nbj__many_options many;
     nbj_time deadline; /* MANY: of the whole */

@@ -263,7 +263,7 @@ static bool judge_server(nbj__session *s, nbj_status status, nbj_time now)
     if (status == NBJ_E_LAME_DUCK) {
         nbj__pool_was_healthy(s->server);
         s->server->not_before = nbj__time_add(now, NBJ_SECONDS(10)); /* it is going; others come first */
-    } else if (was_ready && now - s->ready_since >= HEALTHY_NS) {
+    } else if (was_ready && nbj__time_since(s->ready_since, now) >= HEALTHY_NS) {
         nbj__pool_was_healthy(s->server);
     } else {
         nbj__pool_failed(&s->pool, s->server, now);

@@ -75,7 +75,7 @@ typedef enum nbj__event_type {
     NBJ__EV_DISCONNECTED, /* |error| says why */
     NBJ__EV_RECONNECTED,
     NBJ__EV_LAME_DUCK,    /* the server will go; we leave it if we know another */
-    NBJ__EV_SERVER_ERROR, /* one that the connection survives: |error| */
+    NBJ__EV_SERVER_ERROR, /* one that the connection survives: |error|; |subject| of a permission that is missing */
     NBJ__EV_DISCOVERED,   /* new servers became known */
     NBJ__EV_WRITABLE,     /* after WOULD_BLOCK: publish again */
     NBJ__EV_MSG,          /* |sub|, |msg| */
@@ -96,6 +96,7 @@ typedef struct nbj__event {
     const nbj_msg *msg;
     nbj_bytes token;
     nbj_bytes nonce;
+    nbj_bytes subject;
     const char *host;
     uint16_t port;
     nbj_time due;

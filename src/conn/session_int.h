@@ -99,6 +99,7 @@ nbj__sub *nbj__session_refused_sub(nbj__session *s, const nbj__server_error *e);
 void nbj__session_finish(nbj__session *s, nbj__call *call, nbj_status status);
 void nbj__session_release_call(nbj__session *s, nbj__call *call); /* out of all tables, without an outcome */
 void nbj__session_finish_requests(nbj__session *s, nbj_status status);
+void nbj__session_refused_publish(nbj__session *s, nbj_bytes subject); /* ends the request that was refused */
 void nbj__session_flushes_lost(nbj__session *s);            /* those that wait for a PONG of the lost connection */
 nbj_status nbj__session_flushes_begin(nbj__session *s);     /* those that waited for a connection */
 void nbj__session_flushed(nbj__session *s, uint64_t pong);

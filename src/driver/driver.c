@@ -166,8 +166,9 @@ static void lose(nbj__driver *d, nbj_status st, const char *text, nbj_time now)
 }
 
 /* Reads once. False: nothing more for now. */
-static bool read_some(nbj__driver *d, nbj_time now)
+static bool read_some(nbj__driver *d)
 {
+    nbj_time now = nbj__os_now(); /* callbacks take their time */
     uint8_t *at = NULL;
     size_t room = 0;
     nbj_status st = nbj__session_rx_space(d->session, &at, &room);
@@ -204,10 +205,10 @@ static void write_all(nbj__driver *d, nbj_time now)
     }
 }
 
-static void read_all(nbj__driver *d, nbj_time now)
+static void read_all(nbj__driver *d)
 {
     for (int i = 0; i < READS_AT_ONCE && d->fd >= 0 && d->readable; i++) {
-        if (!read_some(d, now))
+        if (!read_some(d))
             return;
     }
 }
@@ -245,7 +246,8 @@ nbj_status nbj__driver_process(nbj__driver *d)
         return NBJ_E_CLOSED;
     pump(d, now);
     take_readiness(d, now);
-    read_all(d, now);
+    read_all(d);
+    now = nbj__os_now();
     after_dialer(d, nbj__dialer_on_time(&d->dialer, now), now);
     if (now >= nbj__session_deadline(d->session))
         nbj__session_on_time(d->session, now);

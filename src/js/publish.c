@@ -3,6 +3,7 @@
 
 #include "base/canary.h"
 #include "base/text.h"
+#include "wire/words.h"
 
 #include <assert.h>
 
@@ -106,7 +107,7 @@ static nbj_status transmit(nbj__publisher *p, nbj__publish_entry *e, size_t offs
 /* Whether |e| may be sent again: with an id, while the stream surely remembers it. */
 static bool may_resend(const nbj__publisher *p, const nbj__publish_entry *e, nbj_time now)
 {
-    return e->sends == 0 || (e->has_id && now - e->first_sent <= p->opt.resend_within_ns);
+    return e->sends == 0 || (e->has_id && nbj__time_since(e->first_sent, now) <= p->opt.resend_within_ns);
 }
 
 void nbj__publisher_send(nbj__publisher *p, nbj_time now)
@@ -309,6 +310,26 @@ bool nbj__publisher_on_reply(nbj__publisher *p, nbj_bytes token, const nbj_msg *
     else /* a refusal of what was sent more than once says nothing of the first time */
         finish(p, e, says_no && is_first_try(e) ? NBJ__REJECTED : NBJ__UNKNOWN, r);
     return true;
+}
+
+bool nbj__publisher_on_refused(nbj__publisher *p, nbj_bytes subject, nbj__publish_result *r)
+{
+    size_t offset = 0;
+
+    *r = (nbj__publish_result){ 0 };
+    for (uint64_t i = p->head; i < p->cursor; i++) {
+        nbj__publish_entry *e = entry_at(p, i);
+        nbj_bytes word[2]; /* the verb and the subject */
+        bool found = e->state == NBJ__PUBLISH_SENT && nbj__split_blanks(frame_at(p, offset, e), word, 2) == 2 &&
+                     nbj_bytes_equal(word[1], subject);
+        offset += e->frame_len;
+        if (!found)
+            continue;
+        nbj__error_set(&r->error, NBJ_E_PERMISSION_PUBLISH, nbj_strerror(NBJ_E_PERMISSION_PUBLISH), (char *)NULL);
+        finish(p, e, is_first_try(e) ? NBJ__REJECTED : NBJ__UNKNOWN, r);
+        return true;
+    }
+    return false;
 }
 
 /* --- the connection --- */

@@ -108,6 +108,9 @@ size_t nbj__publisher_unfinished(const nbj__publisher *p);
 bool nbj__publisher_on_reply(nbj__publisher *p, nbj_bytes token, const nbj_msg *msg, nbj_time now,
                              nbj__publish_result *result);
 
+/* The server has no permission for publishing to |subject|: that was the oldest message to it. True: |result|. */
+bool nbj__publisher_on_refused(nbj__publisher *p, nbj_bytes subject, nbj__publish_result *result);
+
 void nbj__publisher_on_disconnected(nbj__publisher *p);
 void nbj__publisher_on_connected(nbj__publisher *p, nbj_time now);
 void nbj__publisher_send(nbj__publisher *p, nbj_time now); /* sends what waits; after WRITABLE */
