@@ -27,7 +27,14 @@ check() {
 
 judge_of() { if has_version "$1" "$2"; then printf fail; else printf show; fi; }
 
-format_check() { scripts/c_files.sh | xargs clang-format --dry-run -Werror; }
+# Names the files; ./dev format shows the rest.
+format_check() {
+    local file status=0
+    for file in $(scripts/c_files.sh); do
+        clang-format --dry-run -Werror "$file" >/dev/null 2>&1 || { printf '%s: not as ./dev format writes it\n' "$file"; status=1; }
+    done
+    return "$status"
+}
 
 # clang-tidy reads gcc's command lines, so it is told to pass over options it does not know. It prints counts of
 # suppressed warnings even when clean; only its findings are of interest.

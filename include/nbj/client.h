@@ -102,7 +102,7 @@ NBJ_API void nbj_client_close(nbj_client *client);
 
 /** Closes without losing anything: subscriptions end when what is on its way has come, requests get their replies,
  *  publishes their outcomes, and the server has read all that was sent. NBJ_EVENT_CLOSED tells the end: NBJ_OK;
- *  NBJ_E_TIMEOUT after @p timeout_ns; NBJ_E_DISCONNECTED where the connection was lost and something was not sent. */
+ *  NBJ_E_TIMEOUT after @p timeout_ns; NBJ_E_DISCONNECTED where the connection was lost before all was proved done. */
 NBJ_API void nbj_client_drain(nbj_client *client, uint64_t timeout_ns);
 
 /** Gives the client back, closing it without events if it is open. Subscriptions, pulls and messages of it must have been

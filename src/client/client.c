@@ -76,6 +76,7 @@ nbj_status nbj_loop_open(nbj_client **out, const nbj_client_options *options, nb
     nbj__list_init(&c->pulls);
     nbj__list_init(&c->calls);
     nbj__driver_config cfg = { .session = session_options(&o), .on_event = on_event, .user = c };
+    cfg.session.msg_client = c;
     nbj_status st = nbj__driver_new(&c->driver, &cfg, error);
     if (st == NBJ_OK) {
         nbj__publish_options po = { .max_messages = o.publish_max_messages, .max_bytes = (size_t)o.publish_max_bytes };
@@ -265,7 +266,9 @@ static nbj_time js_deadline(const nbj_client *c)
 {
     nbj_time due = nbj__time_min(nbj__publisher_deadline(&c->publisher), nbj__client_pulls_deadline(c));
 
-    return nbj__time_min(due, c->draining ? c->drain_due : NBJ_TIME_NEVER);
+    if (!c->draining || c->session_drains)
+        return due;
+    return nbj__publisher_is_idle(&c->publisher) ? 0 : nbj__time_min(due, c->drain_due);
 }
 
 uint64_t nbj_loop_timeout_ns(const nbj_client *client)
@@ -282,9 +285,9 @@ uint64_t nbj_loop_timeout_ns(const nbj_client *client)
 
 static void continue_drain(nbj_client *c, nbj_time now)
 {
-    if (!c->draining || (!nbj__publisher_is_idle(&c->publisher) && now < c->drain_due))
+    if (!c->draining || c->session_drains || (!nbj__publisher_is_idle(&c->publisher) && now < c->drain_due))
         return;
-    c->draining = false;
+    c->session_drains = true;
     if (now >= c->drain_due)
         nbj__session_close(c->session, NBJ_E_TIMEOUT, "the drain did not finish before its deadline");
     else
@@ -308,9 +311,9 @@ nbj_status nbj_loop_process(nbj_client *client)
         return NBJ_E_STATE;
     nbj__client_retain(client);
     client->processing = true;
-    if (nbj__session_phase(client->session) != NBJ__PHASE_CLOSED)
-        js_on_time(client, nbj__os_now());
     nbj_status st = nbj__driver_process(client->driver);
+    if (nbj__session_phase(client->session) != NBJ__PHASE_CLOSED)
+        js_on_time(client, nbj__os_now()); /* last: what came in time counts, however late we look */
     client->processing = false;
     nbj__client_unref(client);
     return st;

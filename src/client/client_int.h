@@ -27,7 +27,8 @@ struct nbj_client {
     nbj__publisher publisher;
     nbj__list pulls;
     nbj__list calls;     /* of requests, flushes and the like */
-    bool draining;       /* publishes get their outcomes, then the session drains */
+    bool draining;       /* from nbj_client_drain() on: publishes get their outcomes, then the session drains */
+    bool session_drains;
     nbj_time drain_due;
 };
 

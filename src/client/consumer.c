@@ -130,9 +130,8 @@ static nbj_pull *pull_of_core(nbj__pull *core)
     return NBJ__ITEM(core, nbj_pull, core);
 }
 
-static void deliver(nbj_client *c, nbj_pull *p, const nbj_msg *msg)
+static void deliver(nbj_pull *p, const nbj_msg *msg)
 {
-    ((nbj_msg *)(uintptr_t)msg)->client = c; /* for its acknowledgement */
     p->depth++;
     p->on_msg(p->user, p, msg);
     leave_callback(p);
@@ -146,7 +145,7 @@ void nbj__client_on_js_sub(nbj_client *c, const nbj__event *ev, nbj_time now)
     if (ev->type == NBJ__EV_SUB_ENDED)
         nbj__pull_on_sub_ended(core, now);
     else if (nbj__pull_on_msg(core, ev->msg, now) && !c->released && !p->released)
-        deliver(c, p, ev->msg);
+        deliver(p, ev->msg);
     nbj__client_report_pulls(c);
 }
 

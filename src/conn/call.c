@@ -19,7 +19,7 @@ static void begin(nbj__call *call, nbj__call_kind kind, nbj_time deadline, nbj_t
     call->deadline = deadline;
     call->timer = (nbj__timer){ 0 };
     call->node = (nbj__node){ 0 };
-    call->barrier = call->replies = 0;
+    call->barrier = call->replies = call->subject = 0;
 }
 
 static nbj_status set_timer(nbj__session *s, nbj__call *call, nbj_time due)
@@ -31,10 +31,10 @@ nbj_status nbj__session_inbox(nbj__session *s, nbj_bytes *prefix)
 {
     char subject[sizeof s->inbox_prefix + 1];
     nbj__text t = nbj__text_into(subject, sizeof subject);
-    nbj_status st = NBJ_OK;
+    nbj_status st = nbj__session_may_use(s);
 
     *prefix = nbj_str(s->inbox_prefix);
-    if (s->inbox.subject == NULL) {
+    if (st == NBJ_OK && s->inbox.subject == NULL) {
         nbj__text_add(&t, s->inbox_prefix);
         nbj__text_add(&t, "*");
         nbj__subscription what = { .kind = NBJ__SUB_OF_REQUESTS, .subject = nbj__text_view(&t) };
@@ -82,11 +82,9 @@ nbj_status nbj__session_request(nbj__session *s, nbj__call *call, const nbj__out
 {
     nbj_bytes prefix;
     char token[NBJ__TOKEN_LEN];
-    nbj_status st = nbj__session_may_use(s);
+    nbj_status st = nbj__session_inbox(s, &prefix);
 
     begin(call, NBJ__CALL_REQUEST, deadline, now);
-    if (st == NBJ_OK)
-        st = nbj__session_inbox(s, &prefix);
     if (st != NBJ_OK || (st = nbj__slots_add(&s->slots, call)) != NBJ_OK)
         return st;
     st = set_timer(s, call, deadline);
@@ -140,7 +138,7 @@ nbj_status nbj__session_flush(nbj__session *s, nbj__call *call, nbj_time deadlin
     begin(call, NBJ__CALL_FLUSH, deadline, now);
     if (s->phase == NBJ__PHASE_CLOSED)
         return NBJ_E_CLOSED;
-    if (nbj__session_is_ready(s))
+    if (nbj__session_is_ready(s) && s->leave_barrier == 0) /* while leaving, what is sent waits for the next connection */
         st = nbj__link_ping(&s->link, &call->barrier);
     if (st == NBJ_OK)
         st = set_timer(s, call, deadline);
@@ -187,6 +185,18 @@ void nbj__session_finish_requests(nbj__session *s, nbj_status status)
 {
     for (nbj__node *n; (n = nbj__list_first(&s->requests)) != NULL;)
         nbj__session_finish(s, NBJ__ITEM(n, nbj__call, node), status);
+}
+
+void nbj__session_refused_inbox(nbj__session *s, nbj_status status)
+{
+    nbj__node *next;
+
+    for (nbj__node *n = nbj__list_first(&s->requests); n != NULL; n = next) {
+        nbj__call *call = NBJ__ITEM(n, nbj__call, node);
+        next = nbj__list_after(&s->requests, n);
+        if (call->kind == NBJ__CALL_REQUEST)
+            nbj__session_finish(s, call, status);
+    }
 }
 
 void nbj__session_refused_publish(nbj__session *s, nbj_bytes subject)
@@ -289,7 +299,7 @@ bool nbj__session_on_reply(nbj__session *s, nbj__event *ev)
 {
     nbj_bytes token = last_token(ev->msg->subject);
 
-    if (token.len > 0 && token.ptr[0] != 'R') {
+    if (token.len == NBJ__TOKEN_LEN && token.ptr[0] != 'R') { /* of another layer */
         ev->type = NBJ__EV_INBOX;
         ev->token = token;
         return true;

@@ -44,9 +44,10 @@ static void fill_call_done(nbj__session *s, nbj__call *call, nbj__event *ev)
     ev->error = &s->call_error;
 }
 
-static void fill_dial(nbj__session *s, nbj__event *ev)
+static void fill_dial(nbj__session *s, nbj_time now, nbj__event *ev)
 {
     s->dial_is_due = false;
+    s->dial_at = nbj__time_add(now, s->opt.connect_timeout_ns);
     s->driver_is_busy = true;
     ev->type = NBJ__EV_DIAL;
     ev->host = s->server->host;
@@ -61,7 +62,7 @@ bool nbj__session_has_events(const nbj__session *s)
 }
 
 /* An event of our own, if one waits. */
-static bool take_own(nbj__session *s, nbj__event *ev)
+static bool take_own(nbj__session *s, nbj_time now, nbj__event *ev)
 {
     nbj__node *n;
 
@@ -77,7 +78,7 @@ static bool take_own(nbj__session *s, nbj__event *ev)
     } else if (s->note_count > 0) {
         fill_note(s, ev);
     } else if (s->dial_is_due) {
-        fill_dial(s, ev);
+        fill_dial(s, now, ev);
     } else if (s->closed_is_due) {
         s->closed_is_due = NBJ__CANARY(CLOSED_TWICE) && s->closed.code++ == 0;
         ev->type = NBJ__EV_CLOSED;
@@ -118,17 +119,15 @@ static bool on_ready(nbj__session *s, nbj_time now)
     nbj__observe(s->opt.observer, &nbj__session_machine, NBJ__PHASE_SHAKING, NBJ__PHASE_READY);
     s->phase = NBJ__PHASE_READY;
     s->ready_since = now;
+    nbj__session_note(s, s->was_ready_once ? NBJ__EV_RECONNECTED : NBJ__EV_CONNECTED);
+    s->stats.reconnects += s->was_ready_once;
+    s->was_ready_once = true;
     drop_too_large(s);
     nbj_status st = nbj__session_renew_subs(s);
     if (st == NBJ_OK)
         st = nbj__session_flushes_begin(s);
-    if (st != NBJ_OK) {
+    if (st != NBJ_OK)
         nbj__session_lose(s, st, NULL, now);
-        return false;
-    }
-    nbj__session_note(s, s->was_ready_once ? NBJ__EV_RECONNECTED : NBJ__EV_CONNECTED);
-    s->stats.reconnects += s->was_ready_once;
-    s->was_ready_once = true;
     return false;
 }
 
@@ -265,13 +264,17 @@ static bool settle(nbj__session *s, nbj_time now)
 
 nbj_status nbj__session_next(nbj__session *s, nbj_time now, nbj__event *ev)
 {
+    nbj__chunk_release(s->last_rx);
+    s->last_rx = NULL;
     for (;;) {
         nbj__link_event le = { 0 };
         *ev = (nbj__event){ 0 };
-        if (take_own(s, ev))
+        if (take_own(s, now, ev))
             return NBJ_OK;
         if (s->phase != NBJ__PHASE_SHAKING && s->phase != NBJ__PHASE_READY)
             return NBJ_MORE;
+        if (s->drain != NBJ__DRAIN_NONE && nbj__session_is_ready(s) && nbj__session_advance_drain(s, now))
+            continue; /* at the PONG itself, however many octets came with it */
         nbj_status st = nbj__link_next(&s->link, now, &le);
         if (st == NBJ_OK) {
             if (on_link_event(s, now, &le, ev))

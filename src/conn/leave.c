@@ -49,6 +49,7 @@ void nbj__session_drain(nbj__session *s, nbj_time now, nbj_time deadline)
     }
     set_step(s, NBJ__DRAIN_SUBS);
     s->drain_due = deadline;
+    s->leave_barrier = 0; /* a lame duck stays long enough for it */
     for (nbj__sub *sub = nbj__subs_first(&s->subs); sub != NULL; sub = next) {
         next = nbj__subs_after(&s->subs, sub);
         if (sub->state == NBJ__SUB_LIVE && (sub->kind == NBJ__SUB_OF_APP || sub->kind == NBJ__SUB_OF_JS) &&
@@ -58,8 +59,13 @@ void nbj__session_drain(nbj__session *s, nbj_time now, nbj_time deadline)
     put_barrier(s, now);
 }
 
-/* One step of a drain; true: it went on. */
-static bool advance_drain(nbj__session *s, nbj_time now)
+/* Requests are answered and queues are taken empty. */
+static bool calls_are_done(const nbj__session *s)
+{
+    return nbj__list_is_empty(&s->requests) && s->queued_msgs == 0;
+}
+
+bool nbj__session_advance_drain(nbj__session *s, nbj_time now)
 {
     bool barrier_reached = s->link.pongs_got >= s->drain_barrier;
 
@@ -72,7 +78,7 @@ static bool advance_drain(nbj__session *s, nbj_time now)
         set_step(s, NBJ__DRAIN_CALLS);
         return true;
     case NBJ__DRAIN_CALLS:
-        if (!nbj__list_is_empty(&s->requests) || s->queued_msgs > 0)
+        if (!calls_are_done(s))
             return false;
         set_step(s, NBJ__DRAIN_FLUSH);
         put_barrier(s, now);
@@ -98,13 +104,15 @@ void nbj__session_on_lame_duck(nbj__session *s, nbj_time now)
         s->leave_quota = nbj__outbox_len(&s->out);
 }
 
+/* The server has read all that was sent, and every request has its reply. */
+static bool may_leave(const nbj__session *s)
+{
+    return s->link.pongs_got >= s->leave_barrier && nbj__list_is_empty(&s->requests);
+}
+
 static bool leave_lame_duck(nbj__session *s, nbj_time now)
 {
-    bool all_was_read = s->leave_barrier > 0 && s->link.pongs_got >= s->leave_barrier;
-
-    if (s->leave_barrier == 0)
-        return false;
-    if (now < s->leave_due && !(all_was_read && nbj__list_is_empty(&s->requests)))
+    if (s->leave_barrier == 0 || (now < s->leave_due && !may_leave(s)))
         return false;
     nbj__session_lose(s, NBJ_E_LAME_DUCK, NULL, now);
     return true;
@@ -112,12 +120,16 @@ static bool leave_lame_duck(nbj__session *s, nbj_time now)
 
 bool nbj__session_leave_if_done(nbj__session *s, nbj_time now)
 {
-    return advance_drain(s, now) || leave_lame_duck(s, now);
+    return nbj__session_advance_drain(s, now) || leave_lame_duck(s, now);
 }
 
 nbj_time nbj__session_leave_deadline(const nbj__session *s)
 {
     nbj_time leave = s->leave_barrier > 0 ? s->leave_due : NBJ_TIME_NEVER;
 
+    if (!nbj__session_is_ready(s))
+        return nbj__time_min(leave, s->drain_due);
+    if ((s->drain == NBJ__DRAIN_CALLS && calls_are_done(s)) || (s->leave_barrier > 0 && may_leave(s)))
+        return 0; /* the last thing waited for was taken or given up: no octet will come to say so */
     return nbj__time_min(leave, s->drain_due);
 }

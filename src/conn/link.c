@@ -9,6 +9,7 @@
 
 #define RX_CHUNK 32768u     /* usual size of a receive chunk */
 #define RX_ROOM_MIN 4096u   /* less room than this is not worth a read */
+#define RX_KEEP 262144u     /* a larger chunk goes when it is empty, so that one large message does not cost memory for ever */
 #define TX_LIMIT (64u << 20) /* CONNECT, and SUB for every subscription there may be */
 
 static const nbj__transition transitions[] = {
@@ -86,10 +87,20 @@ static nbj_status make_rx_room(nbj__link *l)
     return NBJ_OK;
 }
 
+/* All that was received is parsed, and nobody keeps it. */
+static void forget_rx(nbj__link *l)
+{
+    l->rx_head = l->rx_tail = 0;
+    if (l->rx->cap <= RX_KEEP)
+        return;
+    nbj__chunk_release(l->rx);
+    l->rx = NULL;
+}
+
 nbj_status nbj__link_rx_space(nbj__link *l, uint8_t **at, size_t *len)
 {
     if (l->rx != NULL && l->rx_head == l->rx_tail && nbj__chunk_is_ours(l->rx))
-        l->rx_head = l->rx_tail = 0;
+        forget_rx(l);
     if (l->rx == NULL || l->rx->cap - l->rx_tail < RX_ROOM_MIN) {
         nbj_status st = make_rx_room(l);
         if (st != NBJ_OK)

@@ -7,6 +7,7 @@
 #include <assert.h>
 
 #define CONTROL_ROOM (1u << 20) /* for SUB, UNSUB, PING and PONG when publishes have filled their share */
+#define LINE_REST 32u           /* verb, blanks, sizes and line ends of most publishes */
 
 void nbj__outbox_init(nbj__outbox *o, const nbj_allocator *alloc, size_t limit)
 {
@@ -20,13 +21,20 @@ void nbj__outbox_free(nbj__outbox *o)
     o->written = 0;
 }
 
+/* Octets of |m| as an operation, about. */
+static size_t size_of(const nbj__outgoing *m)
+{
+    return m->subject.len + m->reply.len + nbj__outgoing_size(m) + LINE_REST;
+}
+
+bool nbj__outbox_can_hold(const nbj__outbox *o, const nbj__outgoing *m)
+{
+    return size_of(m) <= o->limit;
+}
+
 nbj_status nbj__outbox_publish(nbj__outbox *o, const nbj__outgoing *m)
 {
-    size_t size = m->subject.len + m->reply.len + nbj__outgoing_size(m) + 16;
-
-    if (nbj__buf_len(&o->buf) + size > o->limit)
-        return NBJ_E_FULL;
-    return nbj__emit_pub(&o->buf, m);
+    return nbj__buf_len(&o->buf) + size_of(m) > o->limit ? NBJ_E_FULL : nbj__emit_pub(&o->buf, m);
 }
 
 nbj_status nbj__outbox_append(nbj__outbox *o, nbj_bytes frame)
@@ -52,6 +60,15 @@ void nbj__outbox_sent(nbj__outbox *o, size_t len)
         nbj__buf_consume(&o->buf, op);
         o->written -= op;
     }
+}
+
+void nbj__outbox_drop_begun(nbj__outbox *o)
+{
+    bool is_pub = false;
+
+    if (o->written > 0)
+        nbj__buf_consume(&o->buf, nbj__emitted_len(nbj__buf_view(&o->buf), &is_pub));
+    o->written = 0;
 }
 
 typedef bool keep_fn(nbj_bytes op, bool is_pub, const void *arg);

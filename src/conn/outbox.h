@@ -18,6 +18,9 @@ typedef struct nbj__outbox {
 void nbj__outbox_init(nbj__outbox *o, const nbj_allocator *alloc, size_t limit);
 void nbj__outbox_free(nbj__outbox *o);
 
+/* Whether a publish fits when nothing else is there. */
+bool nbj__outbox_can_hold(const nbj__outbox *o, const nbj__outgoing *m);
+
 /* Adds a publish. NBJ_E_FULL: it would exceed the limit; NBJ_E_NOMEM. */
 nbj_status nbj__outbox_publish(nbj__outbox *o, const nbj__outgoing *m);
 
@@ -43,6 +46,9 @@ void nbj__outbox_sent(nbj__outbox *o, size_t len);
 /* The connection is lost: keeps the publishes, except those with a reply to |inbox| and a token that is not of a request:
  * their owners keep them, and send them again themselves. */
 void nbj__outbox_rewind(nbj__outbox *o, nbj_bytes inbox);
+
+/* Drops the operation of which some octets were written, if there is one. */
+void nbj__outbox_drop_begun(nbj__outbox *o);
 
 /* Drops publishes of more than |max| octets, which this server would end the connection for. Returns how many. */
 size_t nbj__outbox_drop_larger(nbj__outbox *o, size_t max);

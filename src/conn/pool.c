@@ -26,30 +26,30 @@ static void free_server(nbj__pool *p, nbj__server *s)
     p->count--;
 }
 
-/* A decoded copy of a URL's user or password. */
-static char *decoded(const nbj_allocator *a, nbj_bytes text)
+/* A decoded copy of a URL's user or password. NBJ_E_BAD_URL: it holds a NUL. */
+static nbj_status decode(const nbj_allocator *a, nbj_bytes text, char **out)
 {
-    char *copy = nbj__copy_text(a, text);
+    char *wide = nbj__copy_text(a, text);
 
-    if (copy == NULL)
-        return NULL;
-    size_t n = nbj__url_decode(text, (uint8_t *)copy); /* never longer than |text|: in place of it */
-    if (n == text.len)
-        return copy;
-    char *exact = nbj__copy_text(a, nbj_view(copy, n));
-    nbj__free(a, copy, text.len + 1);
-    return exact;
+    if (wide == NULL)
+        return NBJ_E_NOMEM;
+    size_t n = nbj__url_decode(text, (uint8_t *)wide); /* never longer than |text|: in place of it */
+    bool is_text = memchr(wide, '\0', n) == NULL;
+    *out = is_text ? nbj__copy_text(a, nbj_view(wide, n)) : NULL;
+    memset(wide, 'x', text.len); /* its length is that of the text again, for wiping it */
+    nbj__wipe_text(a, wide);
+    return *out != NULL ? NBJ_OK : is_text ? NBJ_E_NOMEM : NBJ_E_BAD_URL;
 }
 
 static nbj_status copy_credentials(const nbj_allocator *a, nbj__server *s, const nbj__url *url)
 {
-    char **to = url->has_password ? &s->user : &s->token;
+    nbj_status st = NBJ_OK;
 
-    if (url->user.len > 0 && (*to = decoded(a, url->user)) == NULL)
-        return NBJ_E_NOMEM;
-    if (url->has_password && (s->password = decoded(a, url->password)) == NULL)
-        return NBJ_E_NOMEM;
-    return NBJ_OK;
+    if (url->user.len > 0)
+        st = decode(a, url->user, url->has_password ? &s->user : &s->token);
+    if (st == NBJ_OK && url->has_password)
+        st = decode(a, url->password, &s->password);
+    return st;
 }
 
 static nbj_status add(nbj__pool *p, const nbj__url *url, bool implicit, nbj__server **out)
@@ -141,6 +141,8 @@ nbj_status nbj__pool_init(nbj__pool *p, const nbj__pool_config *cfg, nbj_bytes u
             st = p->count < NBJ__POOL_MAX ? add(p, &url, false, &s) : NBJ_E_FULL;
             if (st == NBJ_OK)
                 move_at_random(p, s, 0);
+            else if (st == NBJ_E_BAD_URL)
+                bad_url(text, "its user or password holds a NUL", error);
             else
                 nbj__error_set(error, st, nbj_strerror(st), (char *)NULL);
         }
@@ -209,10 +211,9 @@ bool nbj__pool_failed(nbj__pool *p, nbj__server *s, nbj_time now)
         return false;
     }
     for (uint32_t i = 1; i < s->failures && limit < p->cfg.max_wait_ns; i++)
-        limit *= 2;
-    if (limit > p->cfg.max_wait_ns)
-        limit = p->cfg.max_wait_ns;
-    s->not_before = nbj__time_add(now, nbj__random_below(p->cfg.random, limit + 1));
+        limit = nbj__time_add(limit, limit);
+    limit = nbj__time_min(limit, p->cfg.max_wait_ns);
+    s->not_before = nbj__time_add(now, nbj__random_below(p->cfg.random, nbj__time_add(limit, 1)));
     return true;
 }
 

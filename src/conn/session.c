@@ -104,11 +104,11 @@ static void wipe_texts(nbj__session_options *o)
 
 /* --- beginning and end --- */
 
-static void begin_dialing(nbj__session *s, nbj_time now)
+static void begin_dialing(nbj__session *s)
 {
     set_phase(s, NBJ__PHASE_DIALING);
     s->server->tried = true;
-    s->dial_at = nbj__time_add(now, s->opt.connect_timeout_ns);
+    s->dial_at = NBJ_TIME_NEVER; /* until the driver is told: it may be turned for the first time long after this */
     s->dial_is_due = true;
 }
 
@@ -157,6 +157,7 @@ nbj_status nbj__session_new(nbj__session **out, const nbj__session_options *opti
         return nbj__error_set(error, NBJ_E_NOMEM, nbj_strerror(NBJ_E_NOMEM), (char *)NULL);
     s->opt = o;
     s->random.state = o.seed;
+    s->scratch.client = o.msg_client;
     nbj__pool_config pool = { .alloc = o.alloc,
                               .random = &s->random,
                               .no_randomize = o.no_randomize,
@@ -175,7 +176,7 @@ nbj_status nbj__session_new(nbj__session **out, const nbj__session_options *opti
     }
     s->opt.urls = nbj_view(NULL, 0); /* the pool has them */
     s->server = nbj__pool_next(&s->pool, now, &when);
-    begin_dialing(s, now);
+    begin_dialing(s);
     *out = s;
     return NBJ_OK;
 }
@@ -186,10 +187,13 @@ void nbj__session_free(nbj__session *s)
 
     if (s == NULL)
         return;
-    while ((sub = nbj__subs_first(&s->subs)) != NULL)
+    while ((sub = nbj__subs_first(&s->subs)) != NULL) {
         nbj__subs_remove(&s->subs, sub);
-    nbj__sub_clear(&s->subs, &s->inbox);
+        if (sub->kind == NBJ__SUB_OF_REQUESTS || sub->kind == NBJ__SUB_OF_MANY) /* ours */
+            nbj__sub_clear(&s->subs, sub);
+    }
     nbj__link_free(&s->link);
+    nbj__chunk_release(s->last_rx);
     nbj__outbox_free(&s->out);
     nbj__subs_free(&s->subs);
     nbj__slots_free(&s->slots);
@@ -204,6 +208,11 @@ static void hang_up(nbj__session *s)
     s->dial_is_due = false;
     s->hangup_is_due = s->hangup_is_due || s->driver_is_busy;
     s->driver_is_busy = false;
+    if (s->link.rx != NULL) { /* the message being handed out is in it: this may be its callback */
+        nbj__chunk_release(s->last_rx);
+        s->last_rx = s->link.rx;
+        s->link.rx = NULL;
+    }
     nbj__link_free(&s->link);
     s->blocked_since = s->leave_due = NBJ_TIME_NEVER;
     s->leave_barrier = 0;
@@ -263,7 +272,7 @@ static bool judge_server(nbj__session *s, nbj_status status, nbj_time now)
     if (status == NBJ_E_LAME_DUCK) {
         nbj__pool_was_healthy(s->server);
         s->server->not_before = nbj__time_add(now, NBJ_SECONDS(10)); /* it is going; others come first */
-    } else if (was_ready && nbj__time_since(s->ready_since, now) >= HEALTHY_NS) {
+    } else if (was_ready && (status == NBJ_E_CANCELLED || nbj__time_since(s->ready_since, now) >= HEALTHY_NS)) {
         nbj__pool_was_healthy(s->server);
     } else {
         nbj__pool_failed(&s->pool, s->server, now);
@@ -286,7 +295,9 @@ static void close_after_loss(nbj__session *s)
 {
     nbj_status status = s->lost.status;
 
-    if (!s->was_ready_once && s->pool.count > 1)
+    if (s->drain != NBJ__DRAIN_NONE)
+        status = NBJ_E_DISCONNECTED; /* of what was sent last nobody knows */
+    else if (!s->was_ready_once && s->pool.count > 1)
         status = NBJ_E_NO_SERVERS; /* the text has the last one's reason */
     nbj__session_close(s, status, s->lost.text);
 }
@@ -299,6 +310,8 @@ void nbj__session_lose(nbj__session *s, nbj_status status, const char *text, nbj
     set_lost(s, status, text);
     bool goes_on = judge_server(s, status, now);
     hang_up(s);
+    if (status == NBJ_E_MAX_PAYLOAD || status == NBJ_E_CONTROL_LINE)
+        nbj__outbox_drop_begun(&s->out); /* the next server would say the same */
     if (!NBJ__CANARY(RESENT_TWICE))
         nbj__outbox_rewind(&s->out, nbj_str(s->inbox_prefix));
     nbj__session_flushes_lost(s);
@@ -314,7 +327,7 @@ void nbj__session_lose(nbj__session *s, nbj_status status, const char *text, nbj
     set_phase(s, NBJ__PHASE_WAITING);
     s->server = nbj__pool_next(&s->pool, now, &s->dial_at);
     if (s->dial_at <= now)
-        begin_dialing(s, now);
+        begin_dialing(s);
 }
 
 void nbj__session_lost(nbj__session *s, nbj_status status, const char *text, nbj_time now)
@@ -327,7 +340,7 @@ void nbj__session_lost(nbj__session *s, nbj_status status, const char *text, nbj
 void nbj__session_reconnect(nbj__session *s, nbj_time now)
 {
     if (s->phase == NBJ__PHASE_WAITING)
-        begin_dialing(s, now);
+        begin_dialing(s);
     else if (s->phase == NBJ__PHASE_READY)
         nbj__session_lose(s, NBJ_E_CANCELLED, "a reconnect was asked for", now);
 }
@@ -441,6 +454,8 @@ nbj_status nbj__session_check(const nbj__session *s, const nbj__outgoing *m)
     }
     if (size > NBJ__PAYLOAD_MAX)
         return NBJ_E_TOO_LARGE;
+    if (!nbj__outbox_can_hold(&s->out, m))
+        return NBJ_E_FULL;
     if (info == NULL)
         return NBJ_OK;
     if (info->max_payload > 0 && size > (uint64_t)info->max_payload && !NBJ__CANARY(PAYLOAD_UNCHECKED))
@@ -512,12 +527,18 @@ nbj_time nbj__session_deadline(const nbj__session *s)
     return due;
 }
 
+/* On a slow network an unanswered PING may still wait behind other octets: then the write timeout judges the server. */
+static bool ping_may_be_unsent(const nbj__session *s)
+{
+    return s->phase == NBJ__PHASE_READY && s->link.pings_out > 0 && nbj__session_tx(s).len > 0;
+}
+
 static void connection_on_time(nbj__session *s, nbj_time now)
 {
     switch (s->phase) {
     case NBJ__PHASE_WAITING:
         if (now >= s->dial_at)
-            begin_dialing(s, now);
+            begin_dialing(s);
         break;
     case NBJ__PHASE_DIALING:
         if (now >= s->dial_at)
@@ -525,6 +546,8 @@ static void connection_on_time(nbj__session *s, nbj_time now)
         break;
     case NBJ__PHASE_SHAKING:
     case NBJ__PHASE_READY:
+        if (now >= s->link.due && ping_may_be_unsent(s))
+            s->link.due = nbj__time_add(now, s->opt.ping_interval_ns);
         if (nbj__link_on_time(&s->link, now) != NBJ_OK)
             nbj__session_lose(s, s->link.error.status, s->link.error.text, now);
         else if (now >= blocked_deadline(s))

@@ -64,6 +64,7 @@ typedef struct nbj__session_options {
     bool wait_when_full;            /* a full outgoing buffer is WOULD_BLOCK and EV_WRITABLE instead of FULL */
     bool wants_signature;           /* EV_SIGN for the nonce of each connection that has one */
     bool verbose, pedantic, no_echo;
+    void *msg_client; /* whose messages they are, for settling them */
     const nbj__observer *observer;
 } nbj__session_options;
 
@@ -88,7 +89,8 @@ typedef enum nbj__event_type {
     NBJ__EV_CLOSED,       /* |error|; the very last event */
 } nbj__event_type;
 
-/* Views, |msg| and |error| live until the next call of anything that takes the session. */
+/* Views, |msg| and |error| live until the next nbj__session_next, nbj__session_rx_space or nbj__session_free, whatever
+ * else is called in between. */
 typedef struct nbj__event {
     nbj__event_type type;
     nbj__sub *sub;
@@ -155,7 +157,8 @@ void nbj__session_on_time(nbj__session *s, nbj_time now);
 /* --- publish and subscribe --- */
 
 /* Puts a publish into the outgoing buffer, connected or not. NBJ_E_BAD_SUBJECT, NBJ_E_BAD_HEADER, NBJ_E_TOO_LARGE,
- * NBJ_E_NO_HEADERS, NBJ_E_FULL or NBJ_E_WOULD_BLOCK, NBJ_E_CLOSED, NBJ_E_DRAINING, NBJ_E_NOMEM. */
+ * NBJ_E_NO_HEADERS, NBJ_E_FULL (for ever when it is larger than the whole buffer) or NBJ_E_WOULD_BLOCK, NBJ_E_CLOSED,
+ * NBJ_E_DRAINING, NBJ_E_NOMEM. */
 nbj_status nbj__session_publish(nbj__session *s, const nbj__outgoing *m);
 
 /* For a layer that keeps its messages until they are acknowledged, with replies to its own tokens of the wildcard inbox:

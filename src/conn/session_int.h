@@ -31,6 +31,7 @@ struct nbj__session {
     nbj__pool pool;
     nbj__server *server; /* the present one, or the next; NULL: CLOSED */
     nbj__link link;      /* SHAKING, READY */
+    nbj__chunk *last_rx; /* of the link before, for the message that is being handed out */
     nbj_time dial_at;    /* WAITING: the next attempt. DIALING, SHAKING: when it fails */
     nbj_time ready_since;
     nbj_time blocked_since; /* octets wait and the socket takes none; NBJ_TIME_NEVER: no */
@@ -99,6 +100,7 @@ nbj__sub *nbj__session_refused_sub(nbj__session *s, const nbj__server_error *e);
 void nbj__session_finish(nbj__session *s, nbj__call *call, nbj_status status);
 void nbj__session_release_call(nbj__session *s, nbj__call *call); /* out of all tables, without an outcome */
 void nbj__session_finish_requests(nbj__session *s, nbj_status status);
+void nbj__session_refused_inbox(nbj__session *s, nbj_status status);   /* ends the requests that share the inbox */
 void nbj__session_refused_publish(nbj__session *s, nbj_bytes subject); /* ends the request that was refused */
 void nbj__session_flushes_lost(nbj__session *s);            /* those that wait for a PONG of the lost connection */
 nbj_status nbj__session_flushes_begin(nbj__session *s);     /* those that waited for a connection */
@@ -109,7 +111,8 @@ bool nbj__session_on_many(nbj__session *s, nbj__sub *inbox, nbj_time now, nbj__e
 
 /* leave.c */
 void nbj__session_on_lame_duck(nbj__session *s, nbj_time now);
-bool nbj__session_leave_if_done(nbj__session *s, nbj_time now); /* true: something changed */
+bool nbj__session_advance_drain(nbj__session *s, nbj_time now); /* one step of a drain; true: it went on */
+bool nbj__session_leave_if_done(nbj__session *s, nbj_time now); /* the same, and the move away from a lame duck */
 nbj_time nbj__session_leave_deadline(const nbj__session *s);
 
 #endif

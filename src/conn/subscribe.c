@@ -58,9 +58,10 @@ nbj_status nbj__session_unsubscribe(nbj__session *s, nbj__sub *sub, uint64_t max
     if (sub->state != NBJ__SUB_LIVE)
         return NBJ_E_STATE;
     if (max > sub->delivered) { /* the server counts from this connection's SUB on */
-        sub->max = max;
         if (nbj__session_is_ready(s))
             st = nbj__emit_unsub(&s->out.buf, sub->sid, max - sub->delivered_before);
+        if (st == NBJ_OK)
+            sub->max = max;
         return st;
     }
     if (nbj__session_is_ready(s))
@@ -135,7 +136,7 @@ nbj__sub *nbj__session_refused_sub(nbj__session *s, const nbj__server_error *e)
     switch (sub->kind) {
     case NBJ__SUB_OF_REQUESTS: /* no reply will ever come */
         nbj__session_end_sub(s, sub, e->status);
-        nbj__session_finish_requests(s, e->status);
+        nbj__session_refused_inbox(s, e->status);
         return NULL;
     case NBJ__SUB_OF_MANY:
         nbj__session_finish(s, call_of_inbox(sub), e->status);

@@ -36,8 +36,6 @@ static nbj__publish_entry *entry_at(const nbj__publisher *p, uint64_t n)
 static void set_state(nbj__publisher *p, nbj__publish_entry *e, nbj__publish_state to)
 {
     nbj__observe(p->observer, &nbj__publish_machine, (int)e->state, (int)to);
-    p->paused += to == NBJ__PUBLISH_PAUSED;
-    p->paused -= e->state == NBJ__PUBLISH_PAUSED;
     e->state = to;
 }
 
@@ -104,17 +102,33 @@ static nbj_status transmit(nbj__publisher *p, nbj__publish_entry *e, size_t offs
     return NBJ_OK;
 }
 
+/* Transmissions that may have been stored: all but those that were refused. */
+static uint32_t in_doubt(const nbj__publish_entry *e)
+{
+    return e->sends - e->refusals;
+}
+
 /* Whether |e| may be sent again: with an id, while the stream surely remembers it. */
 static bool may_resend(const nbj__publisher *p, const nbj__publish_entry *e, nbj_time now)
 {
-    return e->sends == 0 || (e->has_id && nbj__time_since(e->first_sent, now) <= p->opt.resend_within_ns);
+    return in_doubt(e) == 0 || (e->has_id && nbj__time_since(e->first_sent, now) <= p->opt.resend_within_ns);
+}
+
+/* Why |e|, which waits, must not be sent (again); NBJ_OK: nothing is against it. */
+static nbj_status obstacle(const nbj__publisher *p, const nbj__publish_entry *e, nbj_time now)
+{
+    const nbj__info *info = nbj__session_info(p->session);
+
+    if (info != NULL && info->max_payload > 0 && e->size > (uint64_t)info->max_payload)
+        return NBJ_E_TOO_LARGE; /* it was published while another server, or none, was there to ask */
+    return may_resend(p, e, now) ? NBJ_OK : NBJ_E_DISCONNECTED;
 }
 
 void nbj__publisher_send(nbj__publisher *p, nbj_time now)
 {
     while (p->cursor < p->tail) {
         nbj__publish_entry *e = entry_at(p, p->cursor);
-        if (e->state == NBJ__PUBLISH_WAITING && !may_resend(p, e, now)) {
+        if (e->state == NBJ__PUBLISH_WAITING && obstacle(p, e, now) != NBJ_OK) {
             p->due = 0; /* on_time says so, and goes on */
             return;
         }
@@ -167,7 +181,7 @@ static nbj_status append(nbj__publisher *p, const nbj__publish *m, const nbj__ou
     nbj_status st = nbj__emit_pub(&p->frames, msg);
 
     if (st != NBJ_OK)
-        return st == NBJ_E_FULL ? NBJ_E_WOULD_BLOCK : st;
+        return st == NBJ_E_FULL && !nbj__publisher_is_idle(p) ? NBJ_E_WOULD_BLOCK : st;
     *e = (nbj__publish_entry){ .generation = generation,
                                .has_id = m->msg_id.len > 0 || !m->no_id,
                                .frame_len = nbj__buf_len(&p->frames) - before,
@@ -240,11 +254,11 @@ static void finish(nbj__publisher *p, nbj__publish_entry *e, nbj__publish_outcom
 static void finish_unknown(nbj__publisher *p, nbj__publish_entry *e, nbj_status status, const char *text,
                            nbj__publish_result *r)
 {
-    bool was_sent = e->sends > 0;
+    bool may_be_stored = in_doubt(e) > 0;
 
-    nbj__error_set(&r->error, status, text, was_sent ? ": it may or may not be stored" : ": it was not sent",
+    nbj__error_set(&r->error, status, text, may_be_stored ? ": it may or may not be stored" : ": it is not stored",
                    (char *)NULL);
-    finish(p, e, was_sent ? NBJ__UNKNOWN : NBJ__REJECTED, r);
+    finish(p, e, may_be_stored ? NBJ__UNKNOWN : NBJ__REJECTED, r);
 }
 
 static nbj__publish_entry *find(const nbj__publisher *p, nbj_bytes token)
@@ -261,10 +275,10 @@ static nbj__publish_entry *find(const nbj__publisher *p, nbj_bytes token)
     return is_open && e->sends > 0 && e->generation == value >> SLOT_BITS ? e : NULL;
 }
 
-/* Whether at most one transmission can have been stored: all others were refused. */
+/* Whether an answer can only be that to the last transmission, or to one that was the last in doubt. */
 static bool is_first_try(const nbj__publish_entry *e)
 {
-    return e->sends <= 1 + e->refusals;
+    return in_doubt(e) <= 1;
 }
 
 /* Nobody took it, or not now. True: it waits to be sent again. */
@@ -375,6 +389,8 @@ static nbj_time next_look(const nbj__publish_entry *e)
     return e->state == NBJ__PUBLISH_PAUSED ? nbj__time_min(e->deadline, e->retry_at) : e->deadline;
 }
 
+static const char lost_text[] = "the connection was lost before its acknowledgement came";
+
 bool nbj__publisher_on_time(nbj__publisher *p, nbj_time now, nbj__publish_result *r)
 {
     size_t offset = 0;
@@ -394,8 +410,9 @@ bool nbj__publisher_on_time(nbj__publisher *p, nbj_time now, nbj__publish_result
             finish_unknown(p, e, NBJ_E_TIMEOUT, "no acknowledgement before the deadline", r);
             return true; /* |due| stays: the rest is looked at next */
         }
-        if (e->state == NBJ__PUBLISH_WAITING && !may_resend(p, e, now)) {
-            finish_unknown(p, e, NBJ_E_DISCONNECTED, "the connection was lost before its acknowledgement came", r);
+        nbj_status why = e->state == NBJ__PUBLISH_WAITING ? obstacle(p, e, now) : NBJ_OK;
+        if (why != NBJ_OK) {
+            finish_unknown(p, e, why, why == NBJ_E_TOO_LARGE ? nbj_strerror(why) : lost_text, r);
             return true;
         }
         if (e->state == NBJ__PUBLISH_PAUSED && now >= e->retry_at)

@@ -5,7 +5,7 @@
  *
  *   WAITING   not sent on this connection           → SENT, DONE (its deadline: not sent, or unknown if sent before)
  *   SENT      its acknowledgement may come          → DONE, WAITING (connection lost), PAUSED (nobody answered: 503, 429)
- *   PAUSED    to be sent again at a time            → WAITING, DONE
+ *   PAUSED    to be sent again at a time            → SENT, WAITING (connection lost), DONE
  *   DONE      its outcome was said; the ring moves on when all before it are done
  *
  * Messages are sent in ring order; after a loss all that are not done are sent again, in that order, each with the message
@@ -43,7 +43,7 @@ typedef struct nbj__publish_entry {
     nbj__publish_state state;
     uint32_t generation;
     uint32_t sends;     /* how often it was written */
-    uint32_t refusals;  /* 503 and 429 in a row */
+    uint32_t refusals;  /* how often it was answered "not now" (503, 429): certainly not stored by that transmission */
     bool has_id;
     size_t frame_len;
     size_t size;        /* headers and payload */
@@ -67,7 +67,6 @@ typedef struct nbj__publisher {
     uint64_t head, tail, cursor; /* counts from the beginning: oldest kept, next free, next to send; head <= cursor <= tail */
     nbj__buf frames;             /* of head … tail - 1, one behind the other */
     size_t cursor_offset;        /* of the cursor's frame in |frames| */
-    uint32_t paused;             /* entries */
     nbj_time due;                /* no deadline or retry lies before it */
     nbj_time connected_at;
     char id_prefix[13];
@@ -93,7 +92,8 @@ nbj_status nbj__publisher_init(nbj__publisher *p, nbj__session *session, const n
                                const nbj__observer *observer);
 void nbj__publisher_free(nbj__publisher *p);
 
-/* NBJ_OK: exactly one result follows. NBJ_E_WOULD_BLOCK: the window is full. Others as nbj__session_check. */
+/* NBJ_OK: exactly one result follows. NBJ_E_WOULD_BLOCK: the window is full; NBJ_E_FULL: it is too small for this message.
+ * Others as nbj__session_check. */
 nbj_status nbj__publisher_publish(nbj__publisher *p, const nbj__publish *m, nbj_time now);
 
 static inline bool nbj__publisher_is_idle(const nbj__publisher *p)

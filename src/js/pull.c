@@ -65,6 +65,31 @@ static void stall(nbj__pull *p, nbj_status status, const char *text, nbj_time no
     p->due = nbj__time_add(now, PAUSE_NS + nbj__random_below(nbj__session_random(p->session), PAUSE_NS));
 }
 
+static void forget_call(nbj__pull *p)
+{
+    if (p->call_is_open)
+        nbj__session_forget(p->session, &p->call);
+    p->call_is_open = false;
+}
+
+/* Asking again would not help. */
+static void give_up(nbj__pull *p, const nbj_error *why)
+{
+    forget_call(p);
+    p->error = *why;
+    p->due = NBJ_TIME_NEVER;
+    set_state(p, NBJ__PULL_GONE);
+}
+
+/* The server does not let us listen for messages. */
+static void give_up_inbox(nbj__pull *p)
+{
+    nbj_error why;
+
+    nbj__error_set(&why, p->sub.why, "the inbox of pull requests: ", nbj_strerror(p->sub.why), (char *)NULL);
+    give_up(p, &why);
+}
+
 /* --- making sure of the consumer --- */
 
 static void create(nbj__pull *p, nbj_time now)
@@ -74,6 +99,10 @@ static void create(nbj__pull *p, nbj_time now)
 
     if (p->state != NBJ__PULL_CREATING)
         set_state(p, NBJ__PULL_CREATING);
+    if (p->sub.state == NBJ__SUB_ENDED) {
+        give_up_inbox(p);
+        return;
+    }
     p->due = NBJ_TIME_NEVER;
     nbj__buf_clear(&p->body);
     nbj_status st = nbj__api_consumer_create(&p->body, &p->config);
@@ -166,8 +195,7 @@ void nbj__pull_free(nbj__pull *p)
     if (p->session == NULL)
         return;
     const nbj_allocator *a = nbj__session_alloc(p->session);
-    if (p->call_is_open)
-        nbj__session_forget(p->session, &p->call);
+    forget_call(p);
     nbj__session_sub_clear(p->session, &p->sub);
     disown(a, &p->config.stream);
     disown(a, &p->config.durable);
@@ -280,7 +308,7 @@ bool nbj__pull_on_msg(nbj__pull *p, const nbj_msg *msg, nbj_time now)
 static bool is_final(nbj_status st)
 {
     return st == NBJ_E_JS || st == NBJ_E_EXISTS_DIFFERENT || st == NBJ_E_JS_DISABLED || st == NBJ_E_STREAM_NOT_FOUND ||
-           st == NBJ_E_PERMISSION_SUBSCRIBE;
+           st == NBJ_E_PERMISSION_SUBSCRIBE || st == NBJ_E_PERMISSION_PUBLISH;
 }
 
 static char *text_of(nbj_bytes owned)
@@ -307,9 +335,7 @@ void nbj__pull_on_call(nbj__pull *p, const nbj__event *ev, nbj_time now)
         p->exists = true;
         run(p, now);
     } else if (is_final(st)) {
-        p->error = error;
-        p->due = NBJ_TIME_NEVER;
-        set_state(p, NBJ__PULL_GONE);
+        give_up(p, &error);
     } else {
         stall(p, st, error.text, now);
     }
@@ -317,9 +343,16 @@ void nbj__pull_on_call(nbj__pull *p, const nbj__event *ev, nbj_time now)
 
 void nbj__pull_on_sub_ended(nbj__pull *p, nbj_time now)
 {
-    (void)now;
-    if (p->state == NBJ__PULL_RUNNING || p->state == NBJ__PULL_STALLED || p->state == NBJ__PULL_CREATING)
+    if (p->state == NBJ__PULL_STOPPED || p->state == NBJ__PULL_GONE)
+        return;
+    if (p->sub.why == NBJ_OK || p->sub.why == NBJ_E_CLOSED) {
         nbj__pull_stop(p);
+    } else if (p->state == NBJ__PULL_CREATING) {
+        give_up_inbox(p);
+    } else {
+        p->exists = false; /* so that asking again ends it */
+        stall(p, p->sub.why, NULL, now);
+    }
 }
 
 /* --- the connection and the time --- */
@@ -353,10 +386,12 @@ void nbj__pull_on_time(nbj__pull *p, nbj_time now)
         p->due = NBJ_TIME_NEVER;
         return;
     }
-    if (p->state == NBJ__PULL_RUNNING)
+    if (p->state == NBJ__PULL_RUNNING) {
+        p->exists = false; /* 2.9 says nothing at all when the consumer is gone: make sure of it first */
         stall(p, NBJ_E_STALE, "heartbeats are missing", now);
-    else
+    } else {
         run(p, now);
+    }
 }
 
 void nbj__pull_stop(nbj__pull *p)
@@ -365,9 +400,9 @@ void nbj__pull_stop(nbj__pull *p)
         return;
     set_state(p, NBJ__PULL_STOPPED);
     p->due = NBJ_TIME_NEVER;
-    if (p->call_is_open)
-        nbj__session_forget(p->session, &p->call);
-    p->call_is_open = false;
+    forget_call(p);
+    if (p->sub.state == NBJ__SUB_LIVE) /* the server drops what it still has to send for us */
+        (void)nbj__session_unsubscribe(p->session, &p->sub, 0);
 }
 
 nbj_status nbj__pull_settle(nbj__session *session, const nbj_msg *msg, nbj_bytes what)

@@ -17,7 +17,9 @@ static const struct known {
     { 10035, NBJ_E_JS_DISABLED },         { 10120, NBJ_E_JS_DISABLED },         { 10008, NBJ_E_JS_UNAVAILABLE },
     { 10004, NBJ_E_JS_UNAVAILABLE },      { 10009, NBJ_E_JS_UNAVAILABLE },      { 10118, NBJ_E_JS_UNAVAILABLE },
     { 10119, NBJ_E_JS_UNAVAILABLE },      { 10158, NBJ_E_JS_UNAVAILABLE },      { 10163, NBJ_E_JS_UNAVAILABLE },
-    { 10167, NBJ_E_JS_UNAVAILABLE },
+    { 10167, NBJ_E_JS_UNAVAILABLE },      { 10194, NBJ_E_JS_UNAVAILABLE },      { 10195, NBJ_E_JS_UNAVAILABLE },
+    { 10210, NBJ_E_JS_UNAVAILABLE },      { 10211, NBJ_E_JS_UNAVAILABLE },
+    { 10023, NBJ_E_JS },                  { 10077, NBJ_E_JS }, /* 503 for a limit: asking again does not help */
 };
 
 nbj_status nbj__js_status(int64_t code, int64_t err_code)
@@ -26,7 +28,9 @@ nbj_status nbj__js_status(int64_t code, int64_t err_code)
         if (known[i].err_code == err_code)
             return known[i].status;
     }
-    return code == 404 ? NBJ_E_NOT_FOUND : NBJ_E_JS;
+    if (code == 404)
+        return NBJ_E_NOT_FOUND;
+    return code == 429 || code == 503 ? NBJ_E_JS_UNAVAILABLE : NBJ_E_JS;
 }
 
 static const char *remedy(nbj_status status)

@@ -118,6 +118,8 @@ static void test_text_is_cut_and_ended(void **state)
         assert_memory_equal(array, "abc45defg", len);
         assert_int_equal(array[len], '\0');
         assert_int_equal(t.cut, cap < 10);
+        nbj__text_add(&t, "");
+        assert_int_equal(t.cut, cap < 10); /* it is remembered */
         free(array);
     }
 }

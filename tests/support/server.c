@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -153,21 +154,48 @@ static void prepare_once(void)
 
 /* -- the binary -- */
 
+/* "|dir|/nats-server", where it can be run. */
+static bool is_in(const char *dir, size_t len, char *path, size_t cap)
+{
+    int n = snprintf(path, cap, "%.*s/nats-server", (int)len, dir);
+
+    return n > 0 && (size_t)n < cap && access(path, X_OK) == 0;
+}
+
+static bool find_on_path(char *path, size_t cap)
+{
+    const char *dirs = getenv("PATH");
+
+    while (dirs != NULL && *dirs != '\0') {
+        size_t len = strcspn(dirs, ":");
+        if (is_in(dirs, len, path, cap))
+            return true;
+        dirs += len + (dirs[len] == ':');
+    }
+    return is_in("/usr/sbin", strlen("/usr/sbin"), path, cap);
+}
+
 static const char *binary_path(void)
 {
-    const char *path = getenv("NBJ_TEST_SERVER");
+    static const char *const variables[] = { "NBJ_TEST_SERVER", "NBJ_NATS_SERVER" };
+    static char path[PATH_MAX];
 
-    if (path == NULL || *path == '\0')
-        path = getenv("NBJ_NATS_SERVER");
-    if (path == NULL || *path == '\0')
-        path = "nats-server";
+    for (size_t i = 0; i < 2; i++) {
+        const char *named = getenv(variables[i]);
+        if (named == NULL || *named == '\0')
+            continue;
+        if (access(named, X_OK) != 0)
+            TS_FAIL("cannot run nats-server: %s=%s: %s", variables[i], named, strerror(errno));
+        return named;
+    }
+    if (!find_on_path(path, sizeof path))
+        TS_FAIL("cannot run nats-server: none on PATH; set NBJ_TEST_SERVER to the path of one");
     return path;
 }
 
 /* In the child, after fork: only what is safe there. The parent may have died in between. */
 _Noreturn static void become_server(const char *binary, char *const argv[], int log, pid_t parent)
 {
-    static const char why[] = "cannot run nats-server: no such program; set NBJ_TEST_SERVER to its path\n";
     sigset_t none;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -177,10 +205,7 @@ _Noreturn static void become_server(const char *binary, char *const argv[], int 
     sigprocmask(SIG_SETMASK, &none, NULL);
     dup2(log, STDOUT_FILENO);
     dup2(log, STDERR_FILENO);
-    execvp(binary, argv);
-    if (strchr(binary, '/') == NULL)
-        execv("/usr/sbin/nats-server", argv);
-    (void)!write(STDERR_FILENO, why, sizeof why - 1);
+    execv(binary, argv);
     _exit(126);
 }
 
@@ -272,6 +297,7 @@ static ts_server *create(const ts_server_options *options)
     const ts_server_options *o = options != NULL ? options : &defaults;
     const char *tmp = getenv("TMPDIR");
 
+    (void)binary_path(); /* fails here, before there is anything to clean up */
     prepare_once();
     ts_server *s = calloc(1, sizeof *s);
     if (s == NULL)

@@ -95,10 +95,10 @@ static nbj_status connect_with_much(const nbj_allocator *alloc, void *ctx)
 {
     nbj__buf out;
     char jwt[9000];
-    nbj__connect c = { .jwt = nbj_view(jwt, sizeof jwt), .user = V("u") };
 
     (void)ctx;
     memset(jwt, 'j', sizeof jwt);
+    nbj__connect c = { .jwt = nbj_view(jwt, sizeof jwt), .user = V("u") };
     nbj__buf_init(&out, alloc, 1u << 20);
     nbj_status st = nbj__emit_connect(&out, &c);
     nbj__buf_free(&out);

@@ -70,6 +70,7 @@ static void test_sub_and_unsub(void **state)
         const char *want;
     } cases[] = {
         { "a.*", "", 1, 0, "SUB a.* 1\r\nUNSUB 1\r\n" },
+        { "a", "", 0, 1, "SUB a 0\r\nUNSUB 0 1\r\n" },
         { ">", "workers", 42, 7, "SUB > workers 42\r\nUNSUB 42 7\r\n" },
         { "a", "q", UINT64_MAX, UINT64_MAX,
           "SUB a q 18446744073709551615\r\nUNSUB 18446744073709551615 18446744073709551615\r\n" },
@@ -174,13 +175,12 @@ static nbj_status emit_some(const nbj_allocator *alloc, void *ctx)
 {
     nbj__buf out;
     nbj_status st = NBJ_OK;
-    char payload[3000];
+    char payload[3000] = { 'x' };
     nbj__outgoing m = {
         .subject = V("s"), .headers = two_headers, .header_count = 2, .payload = nbj_view(payload, 3000)
     };
 
     (void)ctx;
-    memset(payload, 'x', sizeof payload);
     nbj__buf_init(&out, alloc, 1u << 20);
     for (int i = 0; i < 3 && st == NBJ_OK; i++) {
         size_t before = nbj__buf_len(&out);

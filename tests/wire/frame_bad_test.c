@@ -113,6 +113,8 @@ static const row lengths[] = {
     { "payload ended by CR alone", B("MSG a 1 5\r\nhello\rP") },
     { "payload ended by LF CR", B("MSG a 1 5\r\nhello\n\r") },
     { "payload ended by blanks", B("MSG a 1 5\r\nhello  ") },
+    { "payload ended by a blank and LF", B("MSG a 1 5\r\nhello \n") },
+    { "payload ended by CR and a blank", B("MSG a 1 5\r\nhello\r ") },
     { "payload ended by NULs", B("MSG a 1 5\r\nhello\0\0") },
     { "headers and payload longer than said", B("HMSG a 1 12 13\r\nNATS/1.0\r\n\r\nhello\r\n") },
     { "headers shorter than said", B("HMSG a 1 12 12\r\nNATS/1.0\r\nPING\r\n") },

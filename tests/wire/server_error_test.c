@@ -71,6 +71,8 @@ static const struct {
     { "Permissions Violation for Publish to \"", NBJ_E_PERMISSION_PUBLISH, STAYS, "", "" },
     { "Permissions Violation for Publish to \"\"", NBJ_E_PERMISSION_PUBLISH, STAYS, "", "" },
     { "Permissions Violation for Publish", NBJ_E_PERMISSION_PUBLISH, STAYS, "", "" },
+    { "Permissions Violation for Subscription to \"a\" using something \"q\"", NBJ_E_PERMISSION_SUBSCRIBE, STAYS, "a",
+      "" },
     { "Permissions Violation for Subscription to \"a\" using queue", NBJ_E_PERMISSION_SUBSCRIBE, STAYS, "a", "" },
     { "Permissions Violation for Subscription to \"a\" using queue \"", NBJ_E_PERMISSION_SUBSCRIBE, STAYS, "a", "" },
     { "Permissions Violation for Subscription to \"a\" using queue \"q", NBJ_E_PERMISSION_SUBSCRIBE, STAYS, "a", "" },
