@@ -163,6 +163,12 @@ void nbj__pool_free(nbj__pool *p)
         free_server(p, server_of(nbj__list_first(&p->servers)));
 }
 
+void nbj__pool_move_last(nbj__pool *p, nbj__server *s)
+{
+    nbj__list_remove(&s->node);
+    nbj__list_push(&p->servers, &s->node);
+}
+
 nbj__server *nbj__pool_next(nbj__pool *p, nbj_time now, nbj_time *when)
 {
     nbj__server *best = NULL;
@@ -178,8 +184,7 @@ nbj__server *nbj__pool_next(nbj__pool *p, nbj_time now, nbj_time *when)
     if (best == NULL)
         return NULL;
     *when = best->not_before > now ? best->not_before : now;
-    nbj__list_remove(&best->node);
-    nbj__list_push(&p->servers, &best->node);
+    nbj__pool_move_last(p, best);
     return best;
 }
 

@@ -53,6 +53,9 @@ void nbj__pool_free(nbj__pool *p); /* a zeroed one too */
  * goes to the end of the order. NULL: the pool is empty. */
 nbj__server *nbj__pool_next(nbj__pool *p, nbj_time now, nbj_time *when);
 
+/* Behind all others, also those that became known since it was taken. */
+void nbj__pool_move_last(nbj__pool *p, nbj__server *s);
+
 /* Whether some server has not been tried yet. */
 bool nbj__pool_has_untried(const nbj__pool *p);
 

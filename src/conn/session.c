@@ -269,6 +269,7 @@ static bool judge_server(nbj__session *s, nbj_status status, nbj_time now)
     s->server->auth_error = is_auth_error(status) ? status : NBJ_OK;
     if (same_auth_error && s->opt.auth_errors_are_fatal)
         return false;
+    nbj__pool_move_last(&s->pool, s->server);
     if (status == NBJ_E_LAME_DUCK) {
         nbj__pool_was_healthy(s->server);
         s->server->not_before = nbj__time_add(now, NBJ_SECONDS(10)); /* it is going; others come first */

@@ -101,11 +101,24 @@ nbj__sub *nbj__subs_after(const nbj__subs *t, const nbj__sub *sub)
     return sub_of(nbj__list_after(&t->all, &sub->node));
 }
 
+/* Whether |quoted|, in which a server has put '\\' before '"' and '\\', is |plain|. */
+static bool is_quoted(nbj_bytes quoted, const char *plain)
+{
+    nbj_bytes rest = nbj_str(plain);
+
+    for (size_t i = 0; i < quoted.len; i++) {
+        i += quoted.ptr[i] == '\\' && i + 1 < quoted.len;
+        if (rest.len == 0 || rest.ptr[0] != quoted.ptr[i])
+            return false;
+        rest = nbj_view(rest.ptr + 1, rest.len - 1);
+    }
+    return rest.len == 0;
+}
+
 nbj__sub *nbj__subs_find(const nbj__subs *t, nbj_bytes subject, nbj_bytes queue_group)
 {
     for (nbj__sub *s = nbj__subs_first(t); s != NULL; s = nbj__subs_after(t, s)) {
-        if (s->state == NBJ__SUB_LIVE && nbj_bytes_equal(nbj_str(s->subject), subject) &&
-            nbj_bytes_equal(nbj_str(s->queue_group), queue_group))
+        if (s->state == NBJ__SUB_LIVE && is_quoted(subject, s->subject) && is_quoted(queue_group, s->queue_group))
             return s;
     }
     return NULL;

@@ -73,7 +73,7 @@ static inline nbj__sub *nbj__subs_get(const nbj__subs *t, uint64_t sid)
 nbj__sub *nbj__subs_first(const nbj__subs *t);
 nbj__sub *nbj__subs_after(const nbj__subs *t, const nbj__sub *sub);
 
-/* The live one that a server's permission error speaks of; NULL: none. */
+/* The live one that a permission error speaks of, with names as a server quotes them; NULL: none. */
 nbj__sub *nbj__subs_find(const nbj__subs *t, nbj_bytes subject, nbj_bytes queue_group);
 
 /* Writes SUB, and UNSUB with what is left of its maximum, for a new connection. */
