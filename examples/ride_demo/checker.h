@@ -12,7 +12,7 @@
 
 #include <stdio.h>
 
-/* Numbers and names are those of the reliability table; what has no number checks the ledgers themselves. */
+/* What must hold. A number is a stable name; what has none checks the ledgers themselves. */
 #define CHECKER_PROPERTIES(X)                                                                                        \
     X(ACKED_NOT_LOST, "property 1 ", "acked-not-lost", "acknowledged, but not in the stream")                        \
     X(NO_UNEXPECTED, "property 2 ", "no-unexpected", "stored or processed, but never published by us")               \

@@ -78,7 +78,8 @@ static uint64_t hash(nbj_bytes b)
     return h;
 }
 
-nbj_status nbj__session_request(nbj__session *s, nbj__call *call, const nbj__outgoing *m, nbj_time deadline, nbj_time now)
+nbj_status nbj__session_request(nbj__session *s, nbj__call *call, const nbj__outgoing *m, nbj_time deadline,
+                                nbj_time now)
 {
     nbj_bytes prefix;
     char token[NBJ__TOKEN_LEN];
@@ -138,7 +139,8 @@ nbj_status nbj__session_flush(nbj__session *s, nbj__call *call, nbj_time deadlin
     begin(call, NBJ__CALL_FLUSH, deadline, now);
     if (s->phase == NBJ__PHASE_CLOSED)
         return NBJ_E_CLOSED;
-    if (nbj__session_is_ready(s) && s->leave_barrier == 0) /* while leaving, what is sent waits for the next connection */
+    if (nbj__session_is_ready(s) &&
+        s->leave_barrier == 0) /* while leaving, what is sent waits for the next connection */
         st = nbj__link_ping(&s->link, &call->barrier);
     if (st == NBJ_OK)
         st = set_timer(s, call, deadline);

@@ -93,8 +93,7 @@ static bool on_info(nbj__session *s, nbj_time now)
 {
     bool added = false;
 
-    if (!s->opt.ignore_discovered &&
-        nbj__pool_discover(&s->pool, &s->link.info, s->server, &added) == NBJ_OK && added)
+    if (!s->opt.ignore_discovered && nbj__pool_discover(&s->pool, &s->link.info, s->server, &added) == NBJ_OK && added)
         nbj__session_note(s, NBJ__EV_DISCOVERED);
     if (s->link.info.lame_duck)
         nbj__session_on_lame_duck(s, now);

@@ -7,9 +7,10 @@
 
 #include <assert.h>
 
-#define RX_CHUNK 32768u     /* usual size of a receive chunk */
-#define RX_ROOM_MIN 4096u   /* less room than this is not worth a read */
-#define RX_KEEP 262144u     /* a larger chunk goes when it is empty, so that one large message does not cost memory for ever */
+#define RX_CHUNK 32768u   /* usual size of a receive chunk */
+#define RX_ROOM_MIN 4096u /* less room than this is not worth a read */
+#define RX_KEEP \
+    262144u /* a larger chunk goes when it is empty, so that one large message does not cost memory for ever */
 #define TX_LIMIT (64u << 20) /* CONNECT, and SUB for every subscription there may be */
 
 static const nbj__transition transitions[] = {
@@ -264,9 +265,9 @@ nbj_status nbj__link_next(nbj__link *l, nbj_time now, nbj__link_event *ev)
         if (st == NBJ_MORE)
             return NBJ_MORE;
         if (st != NBJ_OK)
-            return nbj__link_fail(l, st, l->phase == NBJ__LINK_WAIT_INFO
-                                             ? "what answers here does not speak the NATS protocol"
-                                             : "the server sent what is not the NATS protocol");
+            return nbj__link_fail(l, st,
+                                  l->phase == NBJ__LINK_WAIT_INFO ? "what answers here does not speak the NATS protocol"
+                                                                  : "the server sent what is not the NATS protocol");
         l->rx_head += used;
         if (l->phase == NBJ__LINK_WAIT_INFO && ev->frame.op != NBJ__OP_INFO && ev->frame.op != NBJ__OP_ERR &&
             ev->frame.op != NBJ__OP_PING)

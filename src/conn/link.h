@@ -28,13 +28,13 @@ typedef enum nbj__link_phase {
 
 typedef struct nbj__link_config {
     const nbj_allocator *alloc;
-    nbj__connect connect;     /* views that outlive the link */
-    bool wants_signature;     /* the nonce is to be signed */
-    bool wants_tls;           /* the URL says tls:// */
-    uint64_t handshake_ns;    /* from the TCP connection to the PONG */
+    nbj__connect connect;  /* views that outlive the link */
+    bool wants_signature;  /* the nonce is to be signed */
+    bool wants_tls;        /* the URL says tls:// */
+    uint64_t handshake_ns; /* from the TCP connection to the PONG */
     uint64_t ping_interval_ns;
-    uint32_t max_pings_out;   /* unanswered PINGs before the server counts as stale */
-    nbj__buf *out;            /* where PING and PONG go after the handshake, in order with all other operations */
+    uint32_t max_pings_out;        /* unanswered PINGs before the server counts as stale */
+    nbj__buf *out;                 /* where PING and PONG go after the handshake, in order with all other operations */
     const nbj__observer *observer; /* NULL: none */
 } nbj__link_config;
 
@@ -86,7 +86,7 @@ nbj_status nbj__link_sign(nbj__link *l, nbj_bytes jwt, nbj_bytes nkey, nbj_bytes
 /* Writes a PING into |out| (|tx| before READY); *|number| is what pongs_got will reach when it is answered. */
 nbj_status nbj__link_ping(nbj__link *l, uint64_t *number);
 
-nbj_status nbj__link_on_time(nbj__link *l, nbj_time now); /* the failure, or NBJ_OK */
+nbj_status nbj__link_on_time(nbj__link *l, nbj_time now);                     /* the failure, or NBJ_OK */
 nbj_status nbj__link_fail(nbj__link *l, nbj_status status, const char *text); /* |text| NULL: the status's */
 
 #endif

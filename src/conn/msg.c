@@ -51,9 +51,8 @@ nbj_status nbj_msg_header_next(const nbj_msg *msg, size_t *cursor, nbj_header *o
     nbj_status st = nbj__headers_open(&r, msg->headers);
     if (st == NBJ_OK) {
         if (*cursor > 0) /* the octet where the last call stopped */
-            r.rest = *cursor < msg->headers.len
-                         ? nbj_view(msg->headers.ptr + *cursor, msg->headers.len - *cursor)
-                         : nbj_view(NULL, 0);
+            r.rest = *cursor < msg->headers.len ? nbj_view(msg->headers.ptr + *cursor, msg->headers.len - *cursor)
+                                                : nbj_view(NULL, 0);
         st = nbj__headers_next(&r, out);
         *cursor = msg->headers.len - r.rest.len;
     }

@@ -9,8 +9,8 @@ static nbj__server *server_of(nbj__node *n)
     return n != NULL ? NBJ__ITEM(n, nbj__server, node) : NULL;
 }
 
-#define FOR_EACH_SERVER(p, s)                                                                                          \
-    for (nbj__server *s = server_of(nbj__list_first(&(p)->servers)); s != NULL;                                        \
+#define FOR_EACH_SERVER(p, s)                                                   \
+    for (nbj__server *s = server_of(nbj__list_first(&(p)->servers)); s != NULL; \
          s = server_of(nbj__list_after(&(p)->servers, &s->node)))
 
 static void free_server(nbj__pool *p, nbj__server *s)
@@ -75,7 +75,8 @@ static nbj_status add(nbj__pool *p, const nbj__url *url, bool implicit, nbj__ser
 
 static nbj__server *find(const nbj__pool *p, const nbj__url *url)
 {
-    FOR_EACH_SERVER(p, s) {
+    FOR_EACH_SERVER(p, s)
+    {
         if (s->port == url->port && nbj_bytes_equal(nbj_str(s->host), url->host))
             return s;
     }
@@ -173,7 +174,8 @@ nbj__server *nbj__pool_next(nbj__pool *p, nbj_time now, nbj_time *when)
 {
     nbj__server *best = NULL;
 
-    FOR_EACH_SERVER(p, s) {
+    FOR_EACH_SERVER(p, s)
+    {
         if (best == NULL || s->not_before < best->not_before)
             best = s;
         if (s->not_before <= now) {
@@ -190,7 +192,8 @@ nbj__server *nbj__pool_next(nbj__pool *p, nbj_time now, nbj_time *when)
 
 bool nbj__pool_has_untried(const nbj__pool *p)
 {
-    FOR_EACH_SERVER(p, s) {
+    FOR_EACH_SERVER(p, s)
+    {
         if (!s->tried)
             return true;
     }
@@ -199,7 +202,8 @@ bool nbj__pool_has_untried(const nbj__pool *p)
 
 bool nbj__pool_has_other(const nbj__pool *p, const nbj__server *current, nbj_time now)
 {
-    FOR_EACH_SERVER(p, s) {
+    FOR_EACH_SERVER(p, s)
+    {
         if (s != current && s->not_before <= now)
             return true;
     }

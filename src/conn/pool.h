@@ -24,7 +24,7 @@ typedef struct nbj__server {
     uint16_t port;
     bool tls;
     bool implicit;
-    bool tried; /* since the client was opened */
+    bool tried;                    /* since the client was opened */
     char *user, *password, *token; /* from the URL; NULL: none there */
     uint32_t failures;             /* in a row */
     nbj_time not_before;           /* when it may be tried again */

@@ -114,7 +114,8 @@ nbj__call *nbj__slots_find(const nbj__slots *t, nbj_bytes token)
 {
     uint64_t value = 0;
 
-    if (token.len != NBJ__TOKEN_LEN || token.ptr[0] != 'R' || !nbj__token_read(token.ptr + 1, NBJ__TOKEN_LEN - 1, &value))
+    if (token.len != NBJ__TOKEN_LEN || token.ptr[0] != 'R' ||
+        !nbj__token_read(token.ptr + 1, NBJ__TOKEN_LEN - 1, &value))
         return NULL;
     uint64_t slot = value & ((1u << SLOT_BITS) - 1);
     if (slot >= t->cap)

@@ -11,9 +11,9 @@
 #include "base/list.h"
 #include "conn/subs.h"
 
-#define NBJ__INBOX_MAX 128u  /* longest inbox prefix of an option */
-#define NBJ__INBOX_NAME 22u  /* random characters behind it */
-#define NBJ__TOKEN_LEN 9u    /* 'R' and 8 characters of 6 bits */
+#define NBJ__INBOX_MAX 128u /* longest inbox prefix of an option */
+#define NBJ__INBOX_NAME 22u /* random characters behind it */
+#define NBJ__TOKEN_LEN 9u   /* 'R' and 8 characters of 6 bits */
 
 typedef enum nbj__call_kind { NBJ__CALL_REQUEST = 1, NBJ__CALL_MANY, NBJ__CALL_FLUSH } nbj__call_kind;
 typedef enum nbj__call_owner { NBJ__CALL_OF_APP = 1, NBJ__CALL_OF_JS } nbj__call_owner;

@@ -5,8 +5,6 @@
 
 #include "base/canary.h"
 #include "base/text.h"
-#include "wire/headers.h"
-#include "wire/subject.h"
 
 #include <assert.h>
 
@@ -31,75 +29,6 @@ static void set_phase(nbj__session *s, nbj__phase to)
 {
     nbj__observe(s->opt.observer, &nbj__session_machine, (int)s->phase, (int)to);
     s->phase = to;
-}
-
-/* --- options --- */
-
-static void default_u64(uint64_t *field, uint64_t value)
-{
-    if (*field == 0)
-        *field = value;
-}
-
-static void set_defaults(nbj__session_options *o)
-{
-    o->alloc = nbj__allocator_or_default(o->alloc);
-    if (o->urls.len == 0)
-        o->urls = nbj_str("nats://127.0.0.1:4222");
-    if (o->inbox_prefix.len == 0)
-        o->inbox_prefix = nbj_str("_INBOX");
-    default_u64(&o->connect_timeout_ns, NBJ_SECONDS(5));
-    default_u64(&o->ping_interval_ns, NBJ_SECONDS(30));
-    default_u64(&o->write_timeout_ns, NBJ_SECONDS(10));
-    default_u64(&o->reconnect_first_ns, NBJ_MILLIS(100));
-    default_u64(&o->reconnect_max_ns, NBJ_SECONDS(8));
-    if (o->max_pings_out == 0)
-        o->max_pings_out = 2;
-    if (o->max_outgoing_bytes == 0)
-        o->max_outgoing_bytes = (size_t)NBJ_MIB(8);
-}
-
-static nbj_status check(const nbj__session_options *o, nbj_error *error)
-{
-    if (o->inbox_prefix.len > NBJ__INBOX_MAX || !nbj__subject_is_literal(o->inbox_prefix))
-        return nbj__error_set(error, NBJ_E_INVALID, "the inbox prefix must be a subject without wildcards, such as ",
-                              "_INBOX", (char *)NULL);
-    if (o->max_outgoing_bytes > SIZE_MAX / 8)
-        return nbj__error_set(error, NBJ_E_INVALID, "max_outgoing_bytes is too large", (char *)NULL);
-    return NBJ_OK;
-}
-
-static bool own(const nbj_allocator *a, nbj_bytes *text)
-{
-    char *copy = nbj__copy_text(a, *text);
-
-    *text = nbj_view(copy, copy != NULL ? text->len : 0);
-    return copy != NULL;
-}
-
-static void wipe(const nbj_allocator *a, nbj_bytes *text)
-{
-    if (text->ptr != NULL)
-        nbj__wipe_text(a, (char *)(uintptr_t)text->ptr);
-    *text = nbj_view(NULL, 0);
-}
-
-static nbj_status own_texts(nbj__session_options *o)
-{
-    nbj_bytes *texts[] = { &o->name, &o->user, &o->password, &o->token, &o->inbox_prefix };
-    bool whole = true;
-
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
-        whole = own(o->alloc, texts[i]) && whole;
-    return whole ? NBJ_OK : NBJ_E_NOMEM;
-}
-
-static void wipe_texts(nbj__session_options *o)
-{
-    nbj_bytes *texts[] = { &o->name, &o->user, &o->password, &o->token, &o->inbox_prefix };
-
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
-        wipe(o->alloc, texts[i]);
 }
 
 /* --- beginning and end --- */
@@ -148,8 +77,8 @@ nbj_status nbj__session_new(nbj__session **out, const nbj__session_options *opti
     nbj_time when = now;
 
     *out = NULL;
-    set_defaults(&o);
-    nbj_status st = check(&o, error);
+    nbj__session_options_default(&o);
+    nbj_status st = nbj__session_options_check(&o, error);
     if (st != NBJ_OK)
         return st;
     nbj__session *s = nbj__alloc0(o.alloc, sizeof *s);
@@ -165,7 +94,7 @@ nbj_status nbj__session_new(nbj__session **out, const nbj__session_options *opti
                               .max_wait_ns = o.reconnect_max_ns,
                               .max_attempts = o.max_reconnects };
     init_parts(s);
-    st = own_texts(&s->opt);
+    st = nbj__session_options_own(&s->opt);
     if (st == NBJ_OK)
         st = nbj__pool_init(&s->pool, &pool, o.urls, error);
     if (st != NBJ_OK) {
@@ -199,7 +128,7 @@ void nbj__session_free(nbj__session *s)
     nbj__slots_free(&s->slots);
     nbj__heap_free(&s->timers);
     nbj__pool_free(&s->pool);
-    wipe_texts(&s->opt);
+    nbj__session_options_wipe(&s->opt);
     nbj__free(s->opt.alloc, s, sizeof *s);
 }
 
@@ -393,38 +322,6 @@ void nbj__session_rx_commit(nbj__session *s, size_t len, nbj_time now)
     nbj__link_rx_commit(&s->link, len, now);
 }
 
-nbj_bytes nbj__session_tx(const nbj__session *s)
-{
-    if ((s->phase != NBJ__PHASE_SHAKING && s->phase != NBJ__PHASE_READY) || s->hangup_is_due)
-        return nbj_view(NULL, 0);
-    if (nbj__buf_len(&s->link.tx) > 0)
-        return nbj__buf_view(&s->link.tx);
-    if (s->phase != NBJ__PHASE_READY)
-        return nbj_view(NULL, 0);
-    nbj_bytes out = nbj__outbox_view(&s->out);
-    if (s->leave_barrier > 0 && out.len > s->leave_quota)
-        out.len = s->leave_quota;
-    return out;
-}
-
-void nbj__session_sent(nbj__session *s, size_t len, nbj_time now)
-{
-    if (s->phase != NBJ__PHASE_SHAKING && s->phase != NBJ__PHASE_READY)
-        return;
-    if (nbj__buf_len(&s->link.tx) > 0) {
-        nbj__buf_consume(&s->link.tx, len);
-    } else {
-        nbj__outbox_sent(&s->out, len);
-        if (s->leave_barrier > 0)
-            s->leave_quota -= len;
-    }
-    s->blocked_since = nbj__session_tx(s).len > 0 ? now : NBJ_TIME_NEVER;
-    if (s->wants_writable && nbj__buf_len(&s->out.buf) <= s->opt.max_outgoing_bytes / 2) {
-        s->wants_writable = false;
-        nbj__session_note(s, NBJ__EV_WRITABLE);
-    }
-}
-
 nbj_status nbj__session_sign(nbj__session *s, nbj_bytes jwt, nbj_bytes nkey, nbj_bytes signature, nbj_time now)
 {
     if (s->phase != NBJ__PHASE_SHAKING)
@@ -433,72 +330,6 @@ nbj_status nbj__session_sign(nbj__session *s, nbj_bytes jwt, nbj_bytes nkey, nbj
     if (st != NBJ_OK && st != NBJ_E_STATE)
         nbj__session_lose(s, st, NULL, now);
     return st;
-}
-
-nbj_status nbj__session_may_use(const nbj__session *s)
-{
-    if (s->phase == NBJ__PHASE_CLOSED)
-        return NBJ_E_CLOSED;
-    return s->drain == NBJ__DRAIN_FLUSH ? NBJ_E_DRAINING : NBJ_OK;
-}
-
-nbj_status nbj__session_check(const nbj__session *s, const nbj__outgoing *m)
-{
-    const nbj__info *info = s->phase == NBJ__PHASE_READY ? &s->link.info : NULL;
-    size_t size = nbj__outgoing_size(m);
-
-    if (!nbj__subject_is_literal(m->subject) || (m->reply.len > 0 && !nbj__subject_is_literal(m->reply)))
-        return NBJ_E_BAD_SUBJECT;
-    for (size_t i = 0; i < m->header_count; i++) {
-        if (!nbj__header_is_legal(&m->headers[i]))
-            return NBJ_E_BAD_HEADER;
-    }
-    if (size > NBJ__PAYLOAD_MAX)
-        return NBJ_E_TOO_LARGE;
-    if (!nbj__outbox_can_hold(&s->out, m))
-        return NBJ_E_FULL;
-    if (info == NULL)
-        return NBJ_OK;
-    if (info->max_payload > 0 && size > (uint64_t)info->max_payload && !NBJ__CANARY(PAYLOAD_UNCHECKED))
-        return NBJ_E_TOO_LARGE;
-    return m->header_count > 0 && !info->headers ? NBJ_E_NO_HEADERS : NBJ_OK;
-}
-
-static nbj_status count_published(nbj__session *s, nbj_status st, size_t size)
-{
-    if (st == NBJ_E_FULL && s->opt.wait_when_full) {
-        s->wants_writable = true;
-        return NBJ_E_WOULD_BLOCK;
-    }
-    if (st == NBJ_OK) {
-        s->stats.out_msgs++;
-        s->stats.out_bytes += size;
-    }
-    return st;
-}
-
-nbj_status nbj__session_publish(nbj__session *s, const nbj__outgoing *m)
-{
-    nbj_status st = nbj__session_may_use(s);
-
-    if (st == NBJ_OK)
-        st = nbj__session_check(s, m);
-    if (st == NBJ_OK)
-        st = nbj__outbox_publish(&s->out, m);
-    return count_published(s, st, st == NBJ_OK ? nbj__outgoing_size(m) : 0);
-}
-
-nbj_status nbj__session_send_frame(nbj__session *s, nbj_bytes frame, size_t size)
-{
-    nbj_status st = nbj__session_may_use(s);
-
-    if (st == NBJ_OK && !nbj__session_is_ready(s))
-        st = NBJ_E_DISCONNECTED;
-    if (st == NBJ_OK)
-        st = nbj__outbox_append(&s->out, frame);
-    if (st == NBJ_E_FULL)
-        s->wants_writable = true;
-    return count_published(s, st, size);
 }
 
 /* --- time --- */

@@ -41,28 +41,28 @@ typedef enum nbj__phase {
 
 /* Zero means the default that stands behind each. Texts are copied. */
 typedef struct nbj__session_options {
-    const nbj_allocator *alloc;     /* malloc's */
-    nbj_bytes urls;                 /* nats://127.0.0.1:4222; several separated by commas */
-    nbj_bytes name;                 /* none */
+    const nbj_allocator *alloc;      /* malloc's */
+    nbj_bytes urls;                  /* nats://127.0.0.1:4222; several separated by commas */
+    nbj_bytes name;                  /* none */
     nbj_bytes user, password, token; /* none; those of a URL come first */
-    nbj_bytes inbox_prefix;         /* _INBOX */
-    uint64_t seed;                  /* of all that looks random */
-    uint64_t connect_timeout_ns;    /* 5 s, from dialing to the PONG, for each server */
-    uint64_t ping_interval_ns;      /* 30 s */
-    uint32_t max_pings_out;         /* 2 */
-    uint64_t write_timeout_ns;      /* 10 s without the socket taking an octet */
-    uint64_t reconnect_first_ns;    /* 100 ms: limit of the first random wait for a server that failed */
-    uint64_t reconnect_max_ns;      /* 8 s: limit of the longest */
-    uint32_t max_reconnects;        /* failures in a row after which a server is given up; 0: never */
-    size_t max_outgoing_bytes;      /* 8 MiB */
-    bool no_randomize;              /* servers in the given order */
-    bool no_reconnect;              /* the first loss closes */
-    bool retry_first_connect;       /* the first connection is tried for ever, too */
-    bool ignore_discovered;         /* connect_urls are not taken */
-    bool auth_errors_are_fatal;     /* the same authentication error twice in a row from a server closes */
-    bool fail_requests_on_loss;     /* requests do not wait for a reply over a lost connection */
-    bool wait_when_full;            /* a full outgoing buffer is WOULD_BLOCK and EV_WRITABLE instead of FULL */
-    bool wants_signature;           /* EV_SIGN for the nonce of each connection that has one */
+    nbj_bytes inbox_prefix;          /* _INBOX */
+    uint64_t seed;                   /* of all that looks random */
+    uint64_t connect_timeout_ns;     /* 5 s, from dialing to the PONG, for each server */
+    uint64_t ping_interval_ns;       /* 30 s */
+    uint32_t max_pings_out;          /* 2 */
+    uint64_t write_timeout_ns;       /* 10 s without the socket taking an octet */
+    uint64_t reconnect_first_ns;     /* 100 ms: limit of the first random wait for a server that failed */
+    uint64_t reconnect_max_ns;       /* 8 s: limit of the longest */
+    uint32_t max_reconnects;         /* failures in a row after which a server is given up; 0: never */
+    size_t max_outgoing_bytes;       /* 8 MiB */
+    bool no_randomize;               /* servers in the given order */
+    bool no_reconnect;               /* the first loss closes */
+    bool retry_first_connect;        /* the first connection is tried for ever, too */
+    bool ignore_discovered;          /* connect_urls are not taken */
+    bool auth_errors_are_fatal;      /* the same authentication error twice in a row from a server closes */
+    bool fail_requests_on_loss;      /* requests do not wait for a reply over a lost connection */
+    bool wait_when_full;             /* a full outgoing buffer is WOULD_BLOCK and EV_WRITABLE instead of FULL */
+    bool wants_signature;            /* EV_SIGN for the nonce of each connection that has one */
     bool verbose, pedantic, no_echo;
     void *msg_client; /* whose messages they are, for settling them */
     const nbj__observer *observer;
@@ -85,8 +85,8 @@ typedef enum nbj__event_type {
     NBJ__EV_SUB_ENDED,    /* |sub|: the last event about it; its owner may clear it */
     NBJ__EV_INBOX,        /* |msg|: a reply on the wildcard inbox with a |token| that is not of a request */
     NBJ__EV_REPLY,        /* |call|, |msg|: one reply of a request with many; more may come */
-    NBJ__EV_CALL_DONE,    /* |call|, |error| by status, |msg| for a request that was answered; the last event about it */
-    NBJ__EV_CLOSED,       /* |error|; the very last event */
+    NBJ__EV_CALL_DONE, /* |call|, |error| by status, |msg| for a request that was answered; the last event about it */
+    NBJ__EV_CLOSED,    /* |error|; the very last event */
 } nbj__event_type;
 
 /* Views, |msg| and |error| live until the next nbj__session_next, nbj__session_rx_space or nbj__session_free, whatever
@@ -137,7 +137,7 @@ const nbj__info *nbj__session_info(const nbj__session *s); /* of the present con
 const nbj__session_stats *nbj__session_stats_of(const nbj__session *s);
 const nbj_allocator *nbj__session_alloc(const nbj__session *s);
 const char *nbj__session_host(const nbj__session *s, uint16_t *port); /* of the present server; NULL: none */
-size_t nbj__session_outgoing(const nbj__session *s); /* octets that wait to be written */
+size_t nbj__session_outgoing(const nbj__session *s);                  /* octets that wait to be written */
 size_t nbj__session_server_count(const nbj__session *s);
 
 /* --- the driver's side --- */
@@ -193,7 +193,8 @@ void nbj__session_sub_clear(nbj__session *s, nbj__sub *sub);
 /* --- calls; CALL_DONE follows exactly once after NBJ_OK, never after another status --- */
 
 /* |m->reply| is ours to set. */
-nbj_status nbj__session_request(nbj__session *s, nbj__call *call, const nbj__outgoing *m, nbj_time deadline, nbj_time now);
+nbj_status nbj__session_request(nbj__session *s, nbj__call *call, const nbj__outgoing *m, nbj_time deadline,
+                                nbj_time now);
 nbj_status nbj__session_request_many(nbj__session *s, nbj__call *call, const nbj__outgoing *m,
                                      const nbj__many_options *many, nbj_time deadline, nbj_time now);
 /* Done when the server has parsed all that was published before. */

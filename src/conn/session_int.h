@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The session's state, shared by the files that make it up:
  *   session.c    the connection: dialing, losing, closing, deadlines
+ *   session_options.c  defaults and copies of options
+ *   send.c       what may be written now; publishing
  *   dispatch.c   what a link's events mean, and the queue of events to the driver
  *   subscribe.c  subscriptions
  *   call.c       requests, requests with many replies, flushes
@@ -81,8 +83,16 @@ static inline bool nbj__session_is_ready(const nbj__session *s)
     return s->phase == NBJ__PHASE_READY;
 }
 
+/* session_options.c */
+void nbj__session_options_default(nbj__session_options *o);
+nbj_status nbj__session_options_check(const nbj__session_options *o, nbj_error *error);
+nbj_status nbj__session_options_own(nbj__session_options *o); /* copies texts; NBJ_E_NOMEM: wipe it all the same */
+void nbj__session_options_wipe(nbj__session_options *o);
+
 /* session.c */
 void nbj__session_lose(nbj__session *s, nbj_status status, const char *text, nbj_time now);
+
+/* send.c */
 nbj_status nbj__session_may_use(const nbj__session *s); /* NBJ_E_CLOSED, NBJ_E_DRAINING */
 
 /* dispatch.c */
@@ -102,11 +112,11 @@ void nbj__session_release_call(nbj__session *s, nbj__call *call); /* out of all 
 void nbj__session_finish_requests(nbj__session *s, nbj_status status);
 void nbj__session_refused_inbox(nbj__session *s, nbj_status status);   /* ends the requests that share the inbox */
 void nbj__session_refused_publish(nbj__session *s, nbj_bytes subject); /* ends the request that was refused */
-void nbj__session_flushes_lost(nbj__session *s);            /* those that wait for a PONG of the lost connection */
-nbj_status nbj__session_flushes_begin(nbj__session *s);     /* those that waited for a connection */
+void nbj__session_flushes_lost(nbj__session *s);        /* those that wait for a PONG of the lost connection */
+nbj_status nbj__session_flushes_begin(nbj__session *s); /* those that waited for a connection */
 void nbj__session_flushed(nbj__session *s, uint64_t pong);
 void nbj__session_calls_on_time(nbj__session *s, nbj_time now);
-bool nbj__session_on_reply(nbj__session *s, nbj__event *ev);                      /* a message on the wildcard inbox */
+bool nbj__session_on_reply(nbj__session *s, nbj__event *ev); /* a message on the wildcard inbox */
 bool nbj__session_on_many(nbj__session *s, nbj__sub *inbox, nbj_time now, nbj__event *ev);
 
 /* leave.c */

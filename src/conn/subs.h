@@ -79,7 +79,12 @@ nbj__sub *nbj__subs_find(const nbj__subs *t, nbj_bytes subject, nbj_bytes queue_
 /* Writes SUB, and UNSUB with what is left of its maximum, for a new connection. */
 nbj_status nbj__sub_renew(nbj__sub *sub, nbj__buf *out);
 
-typedef enum nbj__queue_result { NBJ__QUEUED = 1, NBJ__QUEUED_FIRST, NBJ__DROPPED, NBJ__DROPPED_FIRST } nbj__queue_result;
+typedef enum nbj__queue_result {
+    NBJ__QUEUED = 1,
+    NBJ__QUEUED_FIRST,
+    NBJ__DROPPED,
+    NBJ__DROPPED_FIRST
+} nbj__queue_result;
 
 /* Puts a copy of |msg| into the queue, or drops it: when it is full, or without memory. FIRST: the queue was empty, or an
  * episode of dropping begins. */

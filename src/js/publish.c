@@ -286,7 +286,7 @@ static bool pause(nbj__publisher *p, nbj__publish_entry *e, nbj_time now)
 {
     bool patient = e->refusals < RETRIES || now < nbj__time_add(p->connected_at, STARTING_NS);
 
-    if (!patient || now >= e->deadline)
+    if (!patient || nbj__time_add(now, RETRY_NS) >= e->deadline) /* the refusal says more than a timeout would */
         return false;
     e->refusals++;
     e->retry_at = nbj__time_add(now, RETRY_NS);

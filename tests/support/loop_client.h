@@ -9,6 +9,7 @@
 #include "check.h"
 
 #define TS_WAIT_MS 10000 /* long enough for anything that should happen soon, on a busy machine too */
+#define TS_TURN_MS 5     /* of one turn within a wait */
 #define TS_TRAIL_MAX 2048
 #define TS_EVENT_TYPES (NBJ_EVENT_CLOSED + 1)
 
@@ -39,14 +40,15 @@ void ts_clients_free(void);                                      /* all there ar
 bool ts_turn(int ms);
 void ts_turn_for(int ms); /* for what must not happen, where nothing else can be waited for */
 
-/* Turns all clients until |cond|; fails the test after |ms| milliseconds. */
-#define TURN_UNTIL(cond, ms)                                                   \
-    do {                                                                       \
-        nbj_time ts_until = ts_now() + NBJ_MILLIS(ms);                         \
-        while (!(cond) && ts_now() < ts_until)                                 \
-            (void)ts_turn(ts_left_ms(ts_until));                               \
-        if (!(cond))                                                           \
-            ts_turned_in_vain(#cond, __FILE__, __LINE__);                      \
+/* Turns all clients until |cond|, which may also be something that others do; fails the test after |ms| milliseconds. */
+#define TURN_UNTIL(cond, ms)                                    \
+    do {                                                        \
+        nbj_time ts_until = ts_now() + NBJ_MILLIS(ms);          \
+        bool ts_holds;                                          \
+        while (!(ts_holds = (cond)) && ts_now() < ts_until)     \
+            (void)ts_turn(TS_TURN_MS);                          \
+        if (!ts_holds)                                          \
+            ts_turned_in_vain(#cond, __FILE__, __LINE__);       \
     } while (0)
 _Noreturn void ts_turned_in_vain(const char *cond, const char *file, int line);
 

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What goes out: which octets may be written now, and publishing into the outgoing buffer. Nothing of |out| is written
+ * before READY, and while a lame duck is left nothing behind the barrier. */
+#include "conn/session_int.h"
+
+#include "base/canary.h"
+#include "wire/headers.h"
+#include "wire/subject.h"
+
+nbj_bytes nbj__session_tx(const nbj__session *s)
+{
+    if ((s->phase != NBJ__PHASE_SHAKING && s->phase != NBJ__PHASE_READY) || s->hangup_is_due)
+        return nbj_view(NULL, 0);
+    if (nbj__buf_len(&s->link.tx) > 0)
+        return nbj__buf_view(&s->link.tx);
+    if (s->phase != NBJ__PHASE_READY)
+        return nbj_view(NULL, 0);
+    nbj_bytes out = nbj__outbox_view(&s->out);
+    if (s->leave_barrier > 0 && out.len > s->leave_quota)
+        out.len = s->leave_quota;
+    return out;
+}
+
+void nbj__session_sent(nbj__session *s, size_t len, nbj_time now)
+{
+    if (s->phase != NBJ__PHASE_SHAKING && s->phase != NBJ__PHASE_READY)
+        return;
+    if (nbj__buf_len(&s->link.tx) > 0) {
+        nbj__buf_consume(&s->link.tx, len);
+    } else {
+        nbj__outbox_sent(&s->out, len);
+        if (s->leave_barrier > 0)
+            s->leave_quota -= len;
+    }
+    s->blocked_since = nbj__session_tx(s).len > 0 ? now : NBJ_TIME_NEVER;
+    if (s->wants_writable && nbj__buf_len(&s->out.buf) <= s->opt.max_outgoing_bytes / 2) {
+        s->wants_writable = false;
+        nbj__session_note(s, NBJ__EV_WRITABLE);
+    }
+}
+
+nbj_status nbj__session_may_use(const nbj__session *s)
+{
+    if (s->phase == NBJ__PHASE_CLOSED)
+        return NBJ_E_CLOSED;
+    return s->drain == NBJ__DRAIN_FLUSH ? NBJ_E_DRAINING : NBJ_OK;
+}
+
+nbj_status nbj__session_check(const nbj__session *s, const nbj__outgoing *m)
+{
+    const nbj__info *info = s->phase == NBJ__PHASE_READY ? &s->link.info : NULL;
+    size_t size = nbj__outgoing_size(m);
+
+    if (!nbj__subject_is_literal(m->subject) || (m->reply.len > 0 && !nbj__subject_is_literal(m->reply)))
+        return NBJ_E_BAD_SUBJECT;
+    for (size_t i = 0; i < m->header_count; i++) {
+        if (!nbj__header_is_legal(&m->headers[i]))
+            return NBJ_E_BAD_HEADER;
+    }
+    if (size > NBJ__PAYLOAD_MAX)
+        return NBJ_E_TOO_LARGE;
+    if (!nbj__outbox_can_hold(&s->out, m))
+        return NBJ_E_FULL;
+    if (info == NULL)
+        return NBJ_OK;
+    if (info->max_payload > 0 && size > (uint64_t)info->max_payload && !NBJ__CANARY(PAYLOAD_UNCHECKED))
+        return NBJ_E_TOO_LARGE;
+    return m->header_count > 0 && !info->headers ? NBJ_E_NO_HEADERS : NBJ_OK;
+}
+
+static nbj_status count_published(nbj__session *s, nbj_status st, size_t size)
+{
+    if (st == NBJ_E_FULL && s->opt.wait_when_full) {
+        s->wants_writable = true;
+        return NBJ_E_WOULD_BLOCK;
+    }
+    if (st == NBJ_OK) {
+        s->stats.out_msgs++;
+        s->stats.out_bytes += size;
+    }
+    return st;
+}
+
+nbj_status nbj__session_publish(nbj__session *s, const nbj__outgoing *m)
+{
+    nbj_status st = nbj__session_may_use(s);
+
+    if (st == NBJ_OK)
+        st = nbj__session_check(s, m);
+    return st == NBJ_OK ? count_published(s, nbj__outbox_publish(&s->out, m), nbj__outgoing_size(m)) : st;
+}
+
+nbj_status nbj__session_send_frame(nbj__session *s, nbj_bytes frame, size_t size)
+{
+    nbj_status st = nbj__session_may_use(s);
+
+    if (st == NBJ_OK && !nbj__session_is_ready(s))
+        st = NBJ_E_DISCONNECTED;
+    if (st == NBJ_OK)
+        st = nbj__outbox_append(&s->out, frame);
+    if (st == NBJ_E_FULL)
+        s->wants_writable = true;
+    return count_published(s, st, size);
+}
