@@ -78,7 +78,7 @@ static nbj_status make_rx_room(nbj__link *l)
         nbj__chunk *c = nbj__chunk_new(l->cfg.alloc, want > RX_CHUNK ? want : RX_CHUNK);
         if (c == NULL)
             return NBJ_E_NOMEM;
-        if (held > 0)
+        if (l->rx != NULL)
             memcpy(c->data, l->rx->data + l->rx_head, held);
         nbj__chunk_release(l->rx);
         l->rx = c;
