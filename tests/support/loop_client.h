@@ -41,14 +41,14 @@ bool ts_turn(int ms);
 void ts_turn_for(int ms); /* for what must not happen, where nothing else can be waited for */
 
 /* Turns all clients until |cond|, which may also be something that others do; fails the test after |ms| milliseconds. */
-#define TURN_UNTIL(cond, ms)                                    \
-    do {                                                        \
-        nbj_time ts_until = ts_now() + NBJ_MILLIS(ms);          \
-        bool ts_holds;                                          \
-        while (!(ts_holds = (cond)) && ts_now() < ts_until)     \
-            (void)ts_turn(TS_TURN_MS);                          \
-        if (!ts_holds)                                          \
-            ts_turned_in_vain(#cond, __FILE__, __LINE__);       \
+#define TURN_UNTIL(cond, ms)                                \
+    do {                                                    \
+        nbj_time ts_until = ts_now() + NBJ_MILLIS(ms);      \
+        bool ts_holds;                                      \
+        while (!(ts_holds = (cond)) && ts_now() < ts_until) \
+            (void)ts_turn(TS_TURN_MS);                      \
+        if (!ts_holds)                                      \
+            ts_turned_in_vain(#cond, __FILE__, __LINE__);   \
     } while (0)
 _Noreturn void ts_turned_in_vain(const char *cond, const char *file, int line);
 
