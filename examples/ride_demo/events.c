@@ -11,10 +11,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#define METRES_PER_S 7.0 /* a city's traffic */
+
 enum {
-    BOARDING_S = 60,  /* from pick-up to start */
-    PAYING_S = 45,    /* from arrival to completion */
-    METRES_PER_S = 7, /* a city's traffic */
+    BOARDING_S = 60, /* from pick-up to start */
+    PAYING_S = 45,   /* from arrival to completion */
     JSON_DEPTH = 16,
 };
 

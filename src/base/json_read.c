@@ -18,21 +18,67 @@ static bool begins_object(nbj_bytes text)
     return at < text.len && text.ptr[at] == '{';
 }
 
+/* Where the piece of |text| that starts at |at| ends. A loose piece starts with an octet above ASCII and has all that
+ * follows it in a JSON string, up to what ends or escapes there; any other piece goes on to such an octet. */
+static size_t piece_end(nbj_bytes text, size_t at)
+{
+    bool loose = text.ptr[at] >= 0x80;
+
+    for (at++; at < text.len; at++) {
+        uint8_t c = text.ptr[at];
+        if (loose ? c < 0x20 || c == '"' || c == '\\' : c >= 0x80)
+            break;
+    }
+    return at;
+}
+
+/* Parses up to the end of the value, or to the first error, and tells where that is. Strict: no comments, no trailing
+ * commas, no "TRUE". A strict json-c 0.18 also refuses octets above ASCII in a string (it compares signed characters
+ * with 0x1f), so it is not strict about loose pieces: within a string there is nothing in them to be strict about, and
+ * outside of one their first octet is an error anyway. */
+static json_object *parse_value(json_tokener *t, nbj_bytes text, size_t *end)
+{
+    json_object *o = NULL;
+    size_t start, at = 0;
+
+    do {
+        start = at;
+        at = piece_end(text, start);
+        json_tokener_set_flags(t, text.ptr[start] < 0x80 ? JSON_TOKENER_STRICT : 0);
+        o = json_tokener_parse_ex(t, (const char *)text.ptr + start, (int)(at - start));
+    } while (json_tokener_get_error(t) == json_tokener_continue && at < text.len);
+    *end = start + json_tokener_get_parse_end(t);
+    return o;
+}
+
+/* |o| is what |t| made of a document. Before json-c 0.17 it is a success without a value. */
+static bool is_out_of_memory(json_tokener *t, const json_object *o)
+{
+    enum json_tokener_error e = json_tokener_get_error(t);
+
+#if JSON_C_VERSION_NUM >= (17 << 8)
+    if (e == json_tokener_error_memory)
+        return true;
+#endif
+    return e == json_tokener_success && o == NULL;
+}
+
 nbj_status nbj__json_parse(nbj_bytes text, nbj__json **out)
 {
+    size_t end;
+
     *out = NULL;
     if (!begins_object(text) || text.len > INT_MAX)
         return NBJ_E_PROTO;
     json_tokener *t = json_tokener_new_ex(NBJ__JSON_DEPTH_MAX);
     if (t == NULL)
         return NBJ_E_NOMEM;
-    json_tokener_set_flags(t, JSON_TOKENER_STRICT); /* no comments, no trailing commas, no "TRUE" */
-    json_object *o = json_tokener_parse_ex(t, (const char *)text.ptr, (int)text.len);
-    bool parsed = json_tokener_get_error(t) == json_tokener_success;
-    bool whole = parsed && skip_blanks(text, json_tokener_get_parse_end(t)) == text.len;
+    json_object *o = parse_value(t, text, &end);
+    bool no_memory = is_out_of_memory(t, o);
+    bool whole = json_tokener_get_error(t) == json_tokener_success && skip_blanks(text, end) == text.len;
     json_tokener_free(t);
-    if (parsed && o == NULL)
-        return NBJ_E_NOMEM; /* how json-c says it */
+    if (no_memory)
+        return NBJ_E_NOMEM;
     if (!whole) {
         json_object_put(o);
         return NBJ_E_PROTO;

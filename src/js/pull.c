@@ -206,11 +206,11 @@ void nbj__pull_free(nbj__pull *p)
 
 /* --- what comes --- */
 
-/* The consumer, or its stream, is not there: make sure of it again. */
-static void recreate(nbj__pull *p, const char *text, nbj_time now)
+/* The consumer is not there, or is another than we made: make sure of it again, which also tells what is wrong. */
+static void recreate(nbj__pull *p, nbj_status status, const char *text, nbj_time now)
 {
     p->exists = false;
-    stall(p, NBJ_E_CONSUMER_NOT_FOUND, text, now);
+    stall(p, status, text, now);
 }
 
 static uint64_t pending_left(const nbj_msg *msg)
@@ -255,10 +255,12 @@ static void on_conflict(nbj__pull *p, const nbj_msg *msg, nbj_bytes description,
 
     nbj__text_add_clean(&t, description);
     if (says(description, "Consumer Deleted"))
-        recreate(p, text, now);
+        recreate(p, NBJ_E_CONSUMER_NOT_FOUND, text, now);
+    else if (says(description, "Exceeded MaxRequest") || says(description, "push based"))
+        recreate(p, NBJ_E_JS, text, now);
     else if (says(description, "MaxBytes") || says(description, "Batch Completed"))
         on_pull_ended(p, msg, now);
-    else /* leadership change, shutdown, limits of the consumer */
+    else /* leadership change, shutdown, too many pulls that wait */
         stall(p, NBJ_E_JS_UNAVAILABLE, text, now);
 }
 
@@ -279,10 +281,10 @@ static void on_status(nbj__pull *p, const nbj_msg *msg, nbj_time now)
         on_conflict(p, msg, r.description, now);
         break;
     case 503: /* the consumer, or all of JetStream, is not there (now) */
-        recreate(p, "nobody answers for this consumer", now);
+        recreate(p, NBJ_E_CONSUMER_NOT_FOUND, "nobody answers for this consumer", now);
         break;
     default:
-        stall(p, NBJ_E_JS, "a pull request was refused", now);
+        recreate(p, NBJ_E_JS, "a pull request was refused", now);
         break;
     }
 }

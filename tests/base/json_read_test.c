@@ -5,6 +5,7 @@
 #include "support/check.h"
 #include "support/malloc_fail.h"
 
+#include <json-c/json_c_version.h>
 #include <stdlib.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -88,6 +89,11 @@ static const struct {
     { "plus", B("{\"a\":+1}") },
     { "lone minus", B("{\"a\":-}") },
     { "no comma", B("{\"a\":1 \"b\":2}") },
+    { "octet above ASCII outside of a text", B("{\xc3\xa9}") },
+    { "octet above ASCII behind", B("{} \xff") },
+    { "comment after such an octet", B("{\"a\":\"\xc3\xa9\"/**/}") },
+    { "trailing comma after such an octet", B("{\"a\":\"\xff\",}") },
+    { "literal in capitals after such an octet", B("{\"a\":\"\xc3\xa9\",\"b\":TRUE}") },
     { "not JSON at all", B("HTTP/1.1 400 Bad Request\r\n") },
 };
 
@@ -107,7 +113,7 @@ static void test_bad(void **state)
 static void test_cut_anywhere(void **state)
 {
     (void)state;
-    static const char text[] = "{\"a\":[1,{\"b\":\"\\ud83d\\ude97\"}],\"c\":12.5e3,\"d\":true}";
+    static const char text[] = "{\"a\":[1,{\"b\":\"\\ud83d\\ude97\xc3\xa9\"}],\"c\":12.5e3,\"d\":true}";
     for (size_t len = 0; len < sizeof text - 1; len++) {
         nbj__json *o = NULL;
         assert_int_equal(parse(text, len, &o), NBJ_E_PROTO);
@@ -224,6 +230,12 @@ static const struct {
     { "high surrogate, then text", "{\"t\":\"\\ud83dA\"}",
       B("\xef\xbf\xbd"
         "A") },
+    { "UTF-8", "{\"t\":\"\xc3\xa9 \xe2\x82\xac\xf0\x9f\x9a\x97!\"}", B("\xc3\xa9 \xe2\x82\xac\xf0\x9f\x9a\x97!") },
+    { "UTF-8 among escapes", "{\"t\":\"\xc3\xa9\\u00e9\xc3\xa9\\n\\\"\xc3\xa9\"}",
+      B("\xc3\xa9\xc3\xa9\xc3\xa9\n\"\xc3\xa9") },
+    { "high surrogate, then UTF-8", "{\"t\":\"\\ud83d\xc3\xa9\"}", B("\xef\xbf\xbd\xc3\xa9") },
+    { "UTF-8 in another name", "{\"\xc3\xa9\":\"x\",\"t\":\"y\"}", B("y") },
+    { "not UTF-8", "{\"t\":\"\x80\xff\xc3\"}", B("\x80\xff\xc3") },
     { "the last of two", "{\"t\":\"first\",\"t\":\"second\"}", B("second") },
 };
 
@@ -310,18 +322,44 @@ static void test_large_document(void **state)
     free(text);
 }
 
-/* What json-c allocates after its tokener is its own affair; it does not survive every refusal. */
 static void test_no_memory_for_the_tokener(void **state)
 {
     (void)state;
-    if (!ts_malloc_fail_works())
+    if (!ts_malloc_fail_works()) {
+        print_message("a sanitizer has its own malloc\n");
         skip();
+    }
     nbj__json *o = NULL;
     ts_malloc_fail_arm(0);
     nbj_status st = nbj__json_parse(nbj_str("{}"), &o);
     assert_true(ts_malloc_fail_disarm());
     assert_int_equal(st, NBJ_E_NOMEM);
     assert_null(o);
+}
+
+/* Whichever allocation behind the tokener's is refused: the document is read all the same, or there is no memory. */
+static void test_no_memory_for_the_document(void **state)
+{
+    (void)state;
+    static const char text[] = "{\"a\":[1,{\"b\":\"twice the thirty-two octets that json-c has room for\"}],"
+                               "\"c\":2.5,\"d\":\"\xc3\xa9\"}";
+    bool refused = true;
+    size_t failures = 0;
+    if (!ts_malloc_fail_works() || json_c_version_num() < (18 << 8)) {
+        print_message("json-c %s does not survive each refusal, or a sanitizer has its own malloc\n", json_c_version());
+        skip();
+    }
+    for (size_t n = 0; refused; n++) {
+        nbj__json *o = NULL;
+        ts_malloc_fail_arm(n);
+        nbj_status st = nbj__json_parse(nbj_str(text), &o);
+        refused = ts_malloc_fail_disarm();
+        failures += st != NBJ_OK;
+        assert_true(st == NBJ_OK || (refused && st == NBJ_E_NOMEM));
+        assert_true(st == NBJ_OK ? nbj_bytes_equal(nbj__json_text(o, "d"), nbj_str("\xc3\xa9")) : o == NULL);
+        nbj__json_free(o);
+    }
+    assert_true(failures > 10);
 }
 
 int main(void)
@@ -339,6 +377,7 @@ int main(void)
         cmocka_unit_test(test_depth_of_arrays_is_bounded),
         cmocka_unit_test(test_large_document),
         cmocka_unit_test(test_no_memory_for_the_tokener),
+        cmocka_unit_test(test_no_memory_for_the_document),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,7 +17,7 @@
 #define FIX_THINGS 64u
 
 /* Like that of a server; tests that need other fields write their own. */
-#define FIX_INFO                                                                                        \
+#define FIX_INFO                                                                                               \
     "INFO {\"server_id\":\"S1\",\"server_name\":\"one\",\"version\":\"2.10.27\",\"proto\":1,\"headers\":true," \
     "\"max_payload\":1048576,\"client_id\":7,\"jetstream\":true}\r\n"
 
@@ -25,8 +25,8 @@ typedef struct fixture {
     ts_alloc mem;
     nbj__session *s;
     nbj_time now;
-    size_t piece;       /* most octets for one rx_space; 0: what fits */
-    bool is_open;       /* the driver has a socket, or is connecting */
+    size_t piece; /* most octets for one rx_space; 0: what fits */
+    bool is_open; /* the driver has a socket, or is connecting */
     bool saw_closed;
     char events[65536]; /* since the last look */
     char raw[262144];   /* octets sent since the last look */
@@ -35,7 +35,7 @@ typedef struct fixture {
     char inbox[256];    /* the last reply subject sent */
     nbj__sub sub[FIX_THINGS];
     nbj__call call[FIX_THINGS];
-    unsigned done[FIX_THINGS]; /* outcomes of each call */
+    unsigned done[FIX_THINGS];                                 /* outcomes of each call */
     void (*on_event)(struct fixture *f, const nbj__event *ev); /* NULL: none; may call anything of the session */
     void *user;
 } fixture;
@@ -46,7 +46,7 @@ static inline const char *fix_status(nbj_status st)
     switch (st) {
 #define FIX_CASE(name, value, text) \
     case name:                      \
-        return #name + 4;
+        return &#name[4];
         NBJ_STATUS_MAP(FIX_CASE)
 #undef FIX_CASE
     }
@@ -199,7 +199,8 @@ static inline void fix_expect(const char *got, const char *want, const char *wha
 {
     if (strcmp(got, want) == 0)
         return;
-    ts_fail(file, line, "%s\n  got  \"%s\"\n  want \"%s\"", what, ts_show(got, strlen(got)), ts_show(want, strlen(want)));
+    ts_fail(file, line, "%s\n  got  \"%s\"\n  want \"%s\"", what, ts_show(got, strlen(got)),
+            ts_show(want, strlen(want)));
 }
 
 /* --- octets --- */
@@ -250,7 +251,8 @@ static inline void fix_hmsg(fixture *f, uint64_t sid, const char *subject, const
 {
     size_t n = strlen("NATS/1.0 \r\n\r\n") + strlen(status) + strlen(more);
 
-    fix_feedf(f, "HMSG %s %llu %zu %zu\r\nNATS/1.0 %s\r\n%s\r\n\r\n", subject, (unsigned long long)sid, n, n, status, more);
+    fix_feedf(f, "HMSG %s %llu %zu %zu\r\nNATS/1.0 %s\r\n%s\r\n\r\n", subject, (unsigned long long)sid, n, n, status,
+              more);
 }
 
 /* Lets the socket take at most |most| octets. Returns how many it took. */

@@ -96,9 +96,10 @@ static void make_ready(peer *p, const nbj__link_config *cfg)
 static void test_handshake(void **state)
 {
     (void)state;
-    static const char connect[] = "CONNECT {\"verbose\":false,\"pedantic\":false,\"tls_required\":false,\"lang\":\"c-nbj\","
-                                  "\"version\":\"0.1.0\",\"name\":\"me\",\"protocol\":1,\"echo\":true,\"headers\":true,"
-                                  "\"no_responders\":true,\"user\":\"u\",\"pass\":\"p\"}\r\nPING\r\n";
+    static const char connect[] =
+        "CONNECT {\"verbose\":false,\"pedantic\":false,\"tls_required\":false,\"lang\":\"c-nbj\","
+        "\"version\":\"0.1.0\",\"name\":\"me\",\"protocol\":1,\"echo\":true,\"headers\":true,"
+        "\"no_responders\":true,\"user\":\"u\",\"pass\":\"p\"}\r\nPING\r\n";
     nbj__link_config cfg = { .connect = { .name = nbj_str("me"), .user = nbj_str("u"), .password = nbj_str("p") } };
     peer p;
     begin(&p, &cfg);
@@ -123,8 +124,9 @@ static void test_handshake(void **state)
 static void test_every_cut(void **state)
 {
     (void)state;
-    static const char all[] = INFO "+OK\r\nPING\r\nPONG\r\nMSG a.b 1 r 2\r\nhi\r\nHMSG a 2 16 17\r\nNATS/1.0 503\r\n\r\nx\r\n"
-                                   "-ERR 'Permissions Violation for Publish to \"x\"'\r\nPONG\r\n" INFO "PING\r\n+ok\r\n";
+    static const char all[] =
+        INFO "+OK\r\nPING\r\nPONG\r\nMSG a.b 1 r 2\r\nhi\r\nHMSG a 2 16 17\r\nNATS/1.0 503\r\n\r\nx\r\n"
+             "-ERR 'Permissions Violation for Publish to \"x\"'\r\nPONG\r\n" INFO "PING\r\n+ok\r\n";
     static const nbj__link_event_type want[] = { NBJ__LINK_EV_INFO, NBJ__LINK_EV_READY, NBJ__LINK_EV_MSG,
                                                  NBJ__LINK_EV_MSG,  NBJ__LINK_EV_ERR,   NBJ__LINK_EV_INFO };
     for (size_t cut = 0; cut <= strlen(all); cut++) {
@@ -324,7 +326,8 @@ static void test_server_without_headers(void **state)
     put(&p, "INFO {}\r\n");
     expect(&p, NBJ__LINK_EV_INFO);
     assert_int_equal(nbj__buf_append(&p.link.tx, "", 1), NBJ_OK);
-    assert_non_null(strstr((char *)p.link.tx.ptr, "\"headers\":false,\"no_responders\":false")); /* or it would refuse */
+    assert_non_null(
+        strstr((char *)p.link.tx.ptr, "\"headers\":false,\"no_responders\":false")); /* or it would refuse */
     end(&p);
 }
 

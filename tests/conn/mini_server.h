@@ -71,8 +71,8 @@ static inline bool mini_matches(const char *filter, const char *subject)
 }
 
 /* Sends to everybody who listens on |to|, with |subject| on the line. Returns how many. */
-static inline unsigned mini_send(mini_server *m, const char *to, const char *subject, const char *reply, const char *headers,
-                                 const char *payload)
+static inline unsigned mini_send(mini_server *m, const char *to, const char *subject, const char *reply,
+                                 const char *headers, const char *payload)
 {
     unsigned heard = 0;
 
@@ -82,7 +82,8 @@ static inline unsigned mini_send(mini_server *m, const char *to, const char *sub
             continue;
         size_t h = strlen(headers);
         if (h > 0)
-            mini_put(m, "HMSG %s %llu %s %zu %zu\r\n%s%s\r\n", subject, s->sid, reply, h, h + strlen(payload), headers, payload);
+            mini_put(m, "HMSG %s %llu %s %zu %zu\r\n%s%s\r\n", subject, s->sid, reply, h, h + strlen(payload), headers,
+                     payload);
         else
             mini_put(m, "MSG %s %llu %s %zu\r\n%s\r\n", subject, s->sid, reply, strlen(payload), payload);
         s->live = ++s->seen != s->max;
@@ -140,7 +141,12 @@ static inline void mini_publish(mini_server *m, const char *subject, const char 
 {
     unsigned long long n = 0;
 
-    if (strncmp(subject, "$JS.API.CONSUMER.CREATE.", 24) == 0) {
+    if (strcmp(subject, "$JS.API.STREAM.CREATE.S") == 0) {
+        mini_answer(m, reply, "{\"config\":{\"name\":\"S\"},\"did_create\":true}");
+    } else if (strncmp(subject, "$JS.API.STREAM.CREATE.", 22) == 0) {
+        mini_answer(m, reply,
+                    "{\"error\":{\"code\":400,\"err_code\":10058,\"description\":\"stream name already in use\"}}");
+    } else if (strncmp(subject, "$JS.API.CONSUMER.CREATE.", 24) == 0) {
         mini_answer(m, reply, "{\"stream_name\":\"S\",\"name\":\"C\"}");
     } else if (strncmp(subject, "$JS.API.CONSUMER.MSG.NEXT.", 26) == 0) {
         snprintf(m->pull_inbox, sizeof m->pull_inbox, "%s", reply);

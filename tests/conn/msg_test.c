@@ -45,7 +45,8 @@ static void test_one_header(void **state)
     assert_true(nbj_bytes_equal(value, nbj_str("1"))); /* the first */
     assert_int_equal(nbj_msg_header(&m, "b", &value), NBJ_OK);
     assert_true(nbj_bytes_equal(value, nbj_str("two")));
-    assert_int_equal(nbj_msg_header(&m, "B", &value), NBJ_E_BAD_HEADER); /* case counts; the block is broken before its end */
+    assert_int_equal(nbj_msg_header(&m, "B", &value),
+                     NBJ_E_BAD_HEADER); /* case counts; the block is broken before its end */
     assert_int_equal(value.len, 0);
     m = with_headers("");
     assert_int_equal(nbj_msg_header(&m, "A", &value), NBJ_E_NOT_FOUND);
@@ -126,8 +127,11 @@ static void test_retain_without_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_status), cmocka_unit_test(test_one_header),            cmocka_unit_test(test_walk),
-        cmocka_unit_test(test_retain), cmocka_unit_test(test_retain_without_memory),
+        cmocka_unit_test(test_status),
+        cmocka_unit_test(test_one_header),
+        cmocka_unit_test(test_walk),
+        cmocka_unit_test(test_retain),
+        cmocka_unit_test(test_retain_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

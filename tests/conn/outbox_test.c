@@ -51,16 +51,16 @@ static const struct {
     { "SUB a.* 1\r\n", false },
     { "PUB a 3\r\none\r\n", true },
     { "PING\r\n", false },
-    { "PUB a " INBOX "R00000001 3\r\ntwo\r\n", true },                           /* a request: nobody else keeps it */
-    { "PUB a " INBOX "P00000001 12\r\nPUB b 0\r\n\r\nx\r\n", false },            /* its owner keeps it */
-    { "HPUB a 14 18\r\nNATS/1.0\r\n\r\n\r\nPING\r\n", true },                    /* no reply */
+    { "PUB a " INBOX "R00000001 3\r\ntwo\r\n", true },                /* a request: nobody else keeps it */
+    { "PUB a " INBOX "P00000001 12\r\nPUB b 0\r\n\r\nx\r\n", false }, /* its owner keeps it */
+    { "HPUB a 14 18\r\nNATS/1.0\r\n\r\n\r\nPING\r\n", true },         /* no reply */
     { "HPUB a " INBOX "P00000002 12 12\r\nNATS/1.0\r\n\r\n\r\n", false },
     { "HPUB a " INBOX "R00000003 12 14\r\nNATS/1.0\r\n\r\n\r\n\r\n", true },
     { "UNSUB 1 5\r\n", false },
-    { "PUB " INBOX "P00000001 4\r\nPING\r\n", true },                            /* its subject, not its reply */
+    { "PUB " INBOX "P00000001 4\r\nPING\r\n", true }, /* its subject, not its reply */
     { "PONG\r\n", false },
     { "PUB a _INBOX.other 0\r\n\r\n", true },
-    { "PUB a _INBOX.abd.P00000001 0\r\n\r\n", true },                            /* another inbox */
+    { "PUB a _INBOX.abd.P00000001 0\r\n\r\n", true }, /* another inbox */
     { "PUB a 0\r\n\r\n", true },
 };
 
@@ -144,7 +144,8 @@ static void test_drop_larger(void **state)
 {
     (void)state;
     begin(1000);
-    append("PUB a 3\r\none\r\nHPUB b 12 16\r\nNATS/1.0\r\n\r\nfour\r\nPING\r\nPUB c r 4\r\nfour\r\nPUB d 5\r\n12345\r\n");
+    append(
+        "PUB a 3\r\none\r\nHPUB b 12 16\r\nNATS/1.0\r\n\r\nfour\r\nPING\r\nPUB c r 4\r\nfour\r\nPUB d 5\r\n12345\r\n");
     assert_int_equal(nbj__outbox_drop_larger(&box, 16), 0);
     assert_int_equal(nbj__outbox_drop_larger(&box, 15), 1); /* headers count */
     assert_int_equal(nbj__outbox_drop_larger(&box, 4), 1);
@@ -166,7 +167,7 @@ static void test_limit(void **state)
     assert_true(holds("PUB subject 7\r\npayload\r\nPUB subject 7\r\npayload\r\n")); /* nothing of it */
     assert_int_equal(nbj__outbox_append(&box, nbj_str("PUB s 34\r\n1234567890123456789012345678901234\r\n")), NBJ_OK);
     assert_int_equal(nbj__outbox_append(&box, nbj_str("PUB s 10\r\n0123456789\r\n")), NBJ_E_FULL);
-    append("PING\r\n"); /* control operations have room of their own */
+    append("PING\r\n");         /* control operations have room of their own */
     nbj__outbox_sent(&box, 25); /* what is written whole makes room again */
     assert_int_equal(publish("s", "", "12345"), NBJ_E_FULL);
     nbj__outbox_sent(&box, 25);
@@ -190,9 +191,12 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_loss_at_every_octet), cmocka_unit_test(test_partial_writes),
-        cmocka_unit_test(test_drop_begun),          cmocka_unit_test(test_drop_larger),
-        cmocka_unit_test(test_limit),               cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_loss_at_every_octet),
+        cmocka_unit_test(test_partial_writes),
+        cmocka_unit_test(test_drop_begun),
+        cmocka_unit_test(test_drop_larger),
+        cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

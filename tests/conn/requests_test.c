@@ -42,7 +42,8 @@ static void test_only_our_characters_are_read(void **state)
         uint8_t text[8] = "00000000";
         uint64_t value = 77;
         text[3] = (uint8_t)c;
-        bool is_ours = c != 0 && strchr("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_", (int)c) != NULL;
+        bool is_ours =
+            c != 0 && strchr("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_", (int)c) != NULL;
         assert_int_equal(nbj__token_read(text, 8, &value), is_ours);
         assert_true(is_ours || value == 77);
     }
@@ -63,8 +64,8 @@ static void test_find(void **state)
     for (size_t i = 0; i < 3; i++)
         assert_ptr_equal(nbj__slots_find(&t, token_of(&t, &call[i], token)), &call[i]);
     static const char *const bad[] = {
-        "", "R", "R0000000", "R000000000", "P00000000", "r00000000", "R0000000.", "R00000003", "R0000000Z", "R~~~~~~~~", "R_00000000",
-        "R0010000", "R________",
+        "",          "R",         "R0000000",  "R000000000", "P00000000", "r00000000", "R0000000.",
+        "R00000003", "R0000000Z", "R~~~~~~~~", "R_00000000", "R0010000",  "R________",
     };
     for (size_t i = 0; i < COUNT(bad); i++) {
         nbj_bytes text = exact_copy(bad[i]);
@@ -151,9 +152,12 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_numbers_round_trip),  cmocka_unit_test(test_only_our_characters_are_read),
-        cmocka_unit_test(test_find),                cmocka_unit_test(test_generations),
-        cmocka_unit_test(test_growth_to_the_limit), cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_numbers_round_trip),
+        cmocka_unit_test(test_only_our_characters_are_read),
+        cmocka_unit_test(test_find),
+        cmocka_unit_test(test_generations),
+        cmocka_unit_test(test_growth_to_the_limit),
+        cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -48,7 +48,7 @@ static void test_reply(void **state)
     memcpy(first, f.inbox, sizeof first);
     assert_int_equal(fix_request(&f, 1, "svc", NBJ_SECONDS(5)), NBJ_OK);
     SENT(&f, "PUB svc _INBOX.~.R00000001 1\r\n?\r\n"); /* one SUB serves all */
-    fix_msg(&f, 1, f.inbox, "", "second"); /* in any order */
+    fix_msg(&f, 1, f.inbox, "", "second");             /* in any order */
     fix_msg(&f, 1, first, "", "first");
     EVENTS(&f, "DONE 1 OK 'second' | DONE 0 OK 'first'");
     fix_msg(&f, 1, first, "", "another one"); /* too many */
@@ -232,7 +232,8 @@ static void test_refused_inbox(void **state)
     request(1);
     assert_int_equal(request_many(2, &(nbj__many_options){ 0 }), NBJ_OK);
     fix_sent(&f);
-    fix_feedf(&f, "-ERR 'Permissions Violation for Subscription to \"%.*s.*\"'\r\n", (int)(strrchr(inbox, '.') - inbox), inbox);
+    fix_feedf(&f, "-ERR 'Permissions Violation for Subscription to \"%.*s.*\"'\r\n", (int)(strrchr(inbox, '.') - inbox),
+              inbox);
     EVENTS(&f, "SERVER_ERROR E_PERMISSION_SUBSCRIBE | DONE 0 E_PERMISSION_SUBSCRIBE | DONE 1 E_PERMISSION_SUBSCRIBE");
     assert_int_equal(fix_request(&f, 3, "svc", NBJ_SECONDS(5)), NBJ_OK); /* permissions may have changed */
     SENT(&f, "SUB _INBOX.~.* 3\r\nPUB svc _INBOX.~.R00004001 1\r\n?\r\n");

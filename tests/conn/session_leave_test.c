@@ -37,7 +37,7 @@ static void test_drain_step_by_step(void **state)
     assert_int_equal(fix_request(&f, 0, "svc", NBJ_SECONDS(5)), NBJ_OK);
     fix_sent(&f);
     drain(NBJ_SECONDS(10));
-    drain(NBJ_SECONDS(1)); /* it drains already */
+    drain(NBJ_SECONDS(1));                                      /* it drains already */
     SENT(&f, "UNSUB 1\r\nPING\r\nUNSUB 2\r\nPING\r\nPING\r\n"); /* not the inbox of requests */
     assert_int_equal(fix_subscribe(&f, 2, "b", 0), NBJ_E_DRAINING);
     assert_int_equal(fix_publish(&f, "p", "still"), NBJ_OK);

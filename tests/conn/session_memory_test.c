@@ -37,7 +37,9 @@ static void test_new(void **state)
 
 static nbj_status do_subscribe(void)
 {
-    nbj__subscription what = { .kind = NBJ__SUB_OF_APP, .subject = nbj_str("a.*"), .queue_group = nbj_str("q"), .max = 3 };
+    nbj__subscription what = {
+        .kind = NBJ__SUB_OF_APP, .subject = nbj_str("a.*"), .queue_group = nbj_str("q"), .max = 3
+    };
 
     return nbj__session_subscribe(f.s, &f.sub[0], &what);
 }
@@ -71,10 +73,8 @@ static const struct {
     nbj_status (*fn)(void);
     const char *after; /* events one second later */
 } calls[] = {
-    { "subscribe", do_subscribe, "" },
-    { "request", do_request, "DONE 0 E_TIMEOUT" },
-    { "many", do_many, "DONE 0 E_TIMEOUT" },
-    { "flush", do_flush, "DONE 0 E_TIMEOUT" },
+    { "subscribe", do_subscribe, "" },       { "request", do_request, "DONE 0 E_TIMEOUT" },
+    { "many", do_many, "DONE 0 E_TIMEOUT" }, { "flush", do_flush, "DONE 0 E_TIMEOUT" },
     { "publish", do_publish, "" },
 };
 
@@ -156,7 +156,8 @@ static void act(talk *t)
         (void)fix_publish(&f, "short", "1");
         break;
     case 4:
-        mini_put(&server, "INFO {\"headers\":true,\"max_payload\":900,\"connect_urls\":[\"h1:1\",\"h2:2\"]}\r\nPING\r\n");
+        mini_put(&server,
+                 "INFO {\"headers\":true,\"max_payload\":900,\"connect_urls\":[\"h1:1\",\"h2:2\"]}\r\nPING\r\n");
         break;
     case 5:
         if (f.is_open)

@@ -150,7 +150,8 @@ static void test_messages_by_sid(void **state)
     (void)state;
     fix_connect(&f, NULL);
     assert_int_equal(fix_subscribe(&f, 0, "a.*", 0), NBJ_OK);
-    assert_int_equal(subscribe_as(1, &(nbj__subscription){ .subject = nbj_str("b"), .queue_group = nbj_str("q") }), NBJ_OK);
+    assert_int_equal(subscribe_as(1, &(nbj__subscription){ .subject = nbj_str("b"), .queue_group = nbj_str("q") }),
+                     NBJ_OK);
     SENT(&f, "SUB a.* 1\r\nSUB b q 2\r\n");
     fix_msg(&f, 2, "entirely.else", "", "x"); /* the subject says nothing about whose it is */
     fix_msg(&f, 1, "a.b", "reply", "");
@@ -472,7 +473,7 @@ static void end_it(fixture *x, const nbj__event *ev)
     if (how == 2)
         x->is_open = false;
     if (how == 1)
-        nbj__session_close(x->s, NBJ_OK, NULL); /* twice over */
+        nbj__session_close(x->s, NBJ_OK, NULL);                              /* twice over */
     assert_true(nbj_bytes_equal(nbj_msg_data(ev->msg), nbj_str("payload"))); /* still there */
     nbj_msg_release(nbj_msg_retain(ev->msg));
 }
