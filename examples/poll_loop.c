@@ -75,8 +75,8 @@ int main(int argc, char **argv)
 {
     app a = { .exit_status = EXIT_SUCCESS };
     nbj_error error = { 0 };
-    const nbj_client_options *options =
-        NBJ_CLIENT_OPTIONS(.url = argc > 1 ? argv[1] : NULL, .name = "poll_loop", .on_event = on_event, .user_data = &a);
+    const nbj_client_options *options = NBJ_CLIENT_OPTIONS(.url = argc > 1 ? argv[1] : NULL, .name = "poll_loop",
+                                                           .on_event = on_event, .user_data = &a);
 
     if (nbj_loop_open(&a.client, options, &error) != NBJ_OK) {
         fprintf(stderr, "poll_loop: %s\n", nbj_error_text(&error));

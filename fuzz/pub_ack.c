@@ -97,7 +97,7 @@ static void hear(window *w, const void *octets, size_t len)
     while (len > 0 && nbj__session_rx_space(w->s, &at, &room) == NBJ_OK) {
         size_t n = len < room ? len : room;
         memcpy(at, octets, n);
-        nbj__session_rx_commit(w->s, n, w->now);
+        nbj__session_rx_commit(w->s, n);
         octets = (const uint8_t *)octets + n;
         len -= n;
         while (nbj__session_next(w->s, w->now, &ev) == NBJ_OK) {

@@ -35,11 +35,12 @@ static inline int nbj_bytes_equal(nbj_bytes a, nbj_bytes b)
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
-/** The two arguments that "%.*s" wants: printf("%.*s", NBJ_FMT(view)). Octets up to the first NUL are printed. */
+/** The two arguments that "%.*s" wants: printf("%.*s", NBJ_FMT(view)). Octets up to the first NUL are printed.
+ * Evaluates its argument three times. */
 #define NBJ_FMT(bytes) (int)(bytes).len, ((bytes).ptr != NULL ? (const char *)(bytes).ptr : "")
 
-#define NBJ_KIB(n) ((uint64_t)(n)*1024u)               /**< @p n KiB in octets. */
-#define NBJ_MIB(n) ((uint64_t)(n)*1024u * 1024u)       /**< @p n MiB in octets. */
-#define NBJ_GIB(n) (NBJ_MIB(1024) * (uint64_t)(n))     /**< @p n GiB in octets. */
+#define NBJ_KIB(n) ((uint64_t)(n)*1024u)           /**< @p n KiB in octets. */
+#define NBJ_MIB(n) ((uint64_t)(n)*1024u * 1024u)   /**< @p n MiB in octets. */
+#define NBJ_GIB(n) (NBJ_MIB(1024) * (uint64_t)(n)) /**< @p n GiB in octets. */
 
 #endif

@@ -29,10 +29,10 @@ typedef enum nbj_event_type {
     NBJ_EVENT_RECONNECTED,   /**< Subscriptions are renewed; what was published meanwhile is on its way. */
     NBJ_EVENT_LAME_DUCK,     /**< The server will shut down; the client leaves it where it knows another. */
     NBJ_EVENT_DISCOVERED,    /**< The cluster named servers that were not known. */
-    NBJ_EVENT_SERVER_ERROR,  /**< An error of the server's that the connection survives, such as a missing permission. */
-    NBJ_EVENT_SLOW,          /**< A queued subscription is full and drops messages. */
-    NBJ_EVENT_WRITABLE,      /**< After NBJ_E_WOULD_BLOCK: there is room again. */
-    NBJ_EVENT_CLOSED,        /**< The last event; exactly one. The error says why; NBJ_OK: it was asked for. */
+    NBJ_EVENT_SERVER_ERROR, /**< An error of the server's that the connection survives, such as a missing permission. */
+    NBJ_EVENT_SLOW,         /**< A queued subscription is full and drops messages. */
+    NBJ_EVENT_WRITABLE,     /**< After NBJ_E_WOULD_BLOCK: there is room again. */
+    NBJ_EVENT_CLOSED,       /**< The last event; exactly one. The error says why; NBJ_OK: it was asked for. */
 } nbj_event_type;
 
 /** An event; valid until its callback returns. */
@@ -46,40 +46,41 @@ typedef void nbj_event_fn(void *user, nbj_client *client, const nbj_event *event
 
 /** Options of a client. Texts are copied. */
 typedef struct nbj_client_options {
-    size_t struct_size;         /**< See nbj/options.h. */
-    const char *url;            /**< [nats://][user[:password]@|token@]host[:port], several separated by commas.
+    size_t struct_size;          /**< See nbj/options.h. */
+    const char *url;             /**< [nats://][user[:password]@|token@]host[:port], several separated by commas.
                                  *   NULL: nats://127.0.0.1:4222. */
-    const char *name;           /**< Shown in the server's monitoring. NULL: none. */
-    const char *user;           /**< For servers whose URL has no user. NULL: none. */
-    const char *password;       /**< Likewise. */
-    const char *token;          /**< Likewise. */
-    const char *inbox_prefix;   /**< First tokens of reply subjects. NULL: _INBOX. */
-    nbj_event_fn *on_event;     /**< NULL: none. */
-    void *user_data;            /**< Passed to on_event. */
-    const nbj_allocator *alloc; /**< Borrowed; must outlive the client. NULL: malloc's. */
-    uint64_t connect_timeout_ns;   /**< For each server, from looking its name up to its first PONG. 0: 5 s. */
-    uint64_t ping_interval_ns;     /**< 0: 30 s. */
-    uint64_t write_timeout_ns;     /**< How long a server may take nothing of what is sent. 0: 10 s. */
-    uint64_t reconnect_first_ns;   /**< Limit of the first random wait for a server that failed. 0: 100 ms. */
-    uint64_t reconnect_max_ns;     /**< Limit of the longest one; they double in between. 0: 8 s. */
-    uint64_t max_outgoing_bytes;   /**< Of what is not written yet, connected or not. 0: 8 MiB. */
-    uint32_t max_pings_out;        /**< Unanswered PINGs before a server counts as dead. 0: 2. */
-    uint32_t max_reconnects;       /**< Failures in a row before a server is given up. 0: never. */
-    uint32_t publish_max_messages; /**< JetStream messages without an outcome; rounded up to a power of two. 0: 4,096. */
-    uint32_t reserved;             /**< 0. */
-    uint64_t publish_max_bytes;    /**< Octets of those. 0: 64 MiB. */
-    bool no_randomize;             /**< Try servers in the order given. */
-    bool no_reconnect;             /**< The first loss closes. */
-    bool retry_first_connect;      /**< Try for the first connection as for any other, for ever. */
-    bool ignore_discovered;        /**< Do not use servers that the cluster names. */
-    bool auth_errors_are_fatal;    /**< The same authentication error twice in a row from a server closes. */
-    bool fail_requests_on_loss;    /**< Requests end with NBJ_E_DISCONNECTED instead of waiting for their deadline. */
-    bool wait_when_full;           /**< A full outgoing buffer is NBJ_E_WOULD_BLOCK and NBJ_EVENT_WRITABLE instead of
+    const char *name;            /**< Shown in the server's monitoring. NULL: none. */
+    const char *user;            /**< For servers whose URL has no user. NULL: none. */
+    const char *password;        /**< Likewise. */
+    const char *token;           /**< Likewise. */
+    const char *inbox_prefix;    /**< First tokens of reply subjects. NULL: _INBOX. */
+    nbj_event_fn *on_event;      /**< NULL: none. */
+    void *user_data;             /**< Passed to on_event. */
+    const nbj_allocator *alloc;  /**< Borrowed; must outlive the client. NULL: malloc's. */
+    uint64_t connect_timeout_ns; /**< For each server, from looking its name up to its first PONG. 0: 5 s. */
+    uint64_t ping_interval_ns;   /**< 0: 30 s. */
+    uint64_t write_timeout_ns;   /**< How long a server may take nothing of what is sent. 0: 10 s. */
+    uint64_t reconnect_first_ns; /**< Limit of the first random wait for a server that failed. 0: 100 ms. */
+    uint64_t reconnect_max_ns;   /**< Limit of the longest one; they double in between. 0: 8 s. */
+    uint64_t max_outgoing_bytes; /**< Of what is not written yet, connected or not. 0: 8 MiB. */
+    uint32_t max_pings_out;      /**< Unanswered PINGs before a server counts as dead. 0: 2. */
+    uint32_t max_reconnects;     /**< Failures in a row before a server is given up. 0: never. */
+    uint32_t
+        publish_max_messages;   /**< JetStream messages without an outcome; rounded up to a power of two. 0: 4,096. */
+    uint32_t reserved;          /**< 0. */
+    uint64_t publish_max_bytes; /**< Octets of those. 0: 64 MiB. */
+    bool no_randomize;          /**< Try servers in the order given. */
+    bool no_reconnect;          /**< The first loss closes. */
+    bool retry_first_connect;   /**< Try for the first connection as for any other, for ever. */
+    bool ignore_discovered;     /**< Do not use servers that the cluster names. */
+    bool auth_errors_are_fatal; /**< The same authentication error twice in a row from a server closes. */
+    bool fail_requests_on_loss; /**< Requests end with NBJ_E_DISCONNECTED instead of waiting for their deadline. */
+    bool wait_when_full;        /**< A full outgoing buffer is NBJ_E_WOULD_BLOCK and NBJ_EVENT_WRITABLE instead of
                                     *   NBJ_E_FULL. */
-    bool no_echo;                  /**< Do not receive what this client publishes itself. */
-    bool verbose;                  /**< The server acknowledges each operation; for debugging a server. */
-    bool pedantic;                 /**< The server checks subjects more strictly. */
-    char reserved_bools[6];        /**< 0. */
+    bool no_echo;               /**< Do not receive what this client publishes itself. */
+    bool verbose;               /**< The server acknowledges each operation; for debugging a server. */
+    bool pedantic;              /**< The server checks subjects more strictly. */
+    char reserved_bools[6];     /**< 0. */
 } nbj_client_options;
 
 /** Client options as designated initialisers: NBJ_CLIENT_OPTIONS(.url = "…"). */

@@ -57,7 +57,8 @@ typedef struct nbj_publish_options {
  *  @retval NBJ_E_WOULD_BLOCK  Client option publish_max_messages or publish_max_bytes is reached: go on when outcomes come.
  *  @return otherwise as nbj_send(); then @p on_result is not called. */
 NBJ_API NBJ_CHECKED nbj_status nbj_publish_async(nbj_client *client, const char *subject, nbj_bytes data,
-                                                 const nbj_publish_options *options, nbj_publish_fn *on_result, void *user);
+                                                 const nbj_publish_options *options, nbj_publish_fn *on_result,
+                                                 void *user);
 
 /** Messages without an outcome. */
 NBJ_API uint64_t nbj_publish_unfinished(const nbj_client *client);

@@ -43,14 +43,15 @@ typedef void nbj_sub_end_fn(void *user, nbj_sub *sub, nbj_status why);
 
 /** Options of a subscription. */
 typedef struct nbj_sub_options {
-    size_t struct_size;       /**< See nbj/options.h. */
-    const char *queue_group;  /**< Each message goes to one member of the group. NULL: none. */
-    uint64_t max_messages;    /**< Ends after so many. 0: never. */
-    nbj_sub_end_fn *on_end;   /**< NULL: none. */
-    uint64_t limit_messages;  /**< Of the queue of a subscription without callback. 0: 65,536. */
-    uint64_t limit_bytes;     /**< Likewise. 0: 64 MiB. */
+    size_t struct_size;      /**< See nbj/options.h. */
+    const char *queue_group; /**< Each message goes to one member of the group. NULL: none. */
+    uint64_t max_messages;   /**< Ends after so many. 0: never. */
+    nbj_sub_end_fn *on_end;  /**< NULL: none. */
+    uint64_t limit_messages; /**< Of the queue of a subscription without callback. 0: 65,536. */
+    uint64_t limit_bytes;    /**< Likewise. 0: 64 MiB. */
 } nbj_sub_options;
-#define NBJ_SUB(...) NBJ_OPTIONS_OF(nbj_sub_options, __VA_ARGS__) /**< Subscription options as designated initialisers. */
+#define NBJ_SUB(...) \
+    NBJ_OPTIONS_OF(nbj_sub_options, __VA_ARGS__) /**< Subscription options as designated initialisers. */
 
 /** Subscribes to @p subject, in which '*' stands for one token and a last '>' for all that follow.
  *  @param options  NULL: none.

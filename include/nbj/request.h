@@ -36,7 +36,8 @@ typedef struct nbj_request_options {
  *  @param options  NULL: none.
  *  @return as nbj_send(); the callback is called after NBJ_OK only. */
 NBJ_API NBJ_CHECKED nbj_status nbj_request_async(nbj_client *client, const char *subject, nbj_bytes data,
-                                                 const nbj_request_options *options, nbj_reply_fn *on_reply, void *user);
+                                                 const nbj_request_options *options, nbj_reply_fn *on_reply,
+                                                 void *user);
 
 /** Sends a request that many may answer (ADR-47). The callback gets NBJ_MORE with each reply, and at the end once, without
  *  a message: NBJ_OK when at least one reply came or the sentinel did; NBJ_E_TIMEOUT when none came; else as for a request. */
@@ -50,7 +51,8 @@ typedef void nbj_flush_fn(void *user, nbj_status status, uint64_t round_trip_ns)
 
 /** Asks to be told when the server has read all that was sent before. While not connected it waits for a connection.
  *  @param timeout_ns  0: 5 s. */
-NBJ_API NBJ_CHECKED nbj_status nbj_flush_async(nbj_client *client, uint64_t timeout_ns, nbj_flush_fn *on_done, void *user);
+NBJ_API NBJ_CHECKED nbj_status nbj_flush_async(nbj_client *client, uint64_t timeout_ns, nbj_flush_fn *on_done,
+                                               void *user);
 
 #ifdef __cplusplus
 }

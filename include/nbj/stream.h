@@ -29,8 +29,10 @@ typedef struct nbj_list {
     size_t count;
 } nbj_list;
 /** A list of its arguments. */
-#define NBJ_LIST(...)                                                                                                  \
-    { (const char *const[]){ __VA_ARGS__ }, sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(const char *) }
+#define NBJ_LIST(...)                                                                                             \
+    {                                                                                                             \
+        (const char *const[]){ __VA_ARGS__ }, sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(const char *) \
+    }
 
 /** Configuration of a stream. Zero means the default. */
 typedef struct nbj_stream_config {

@@ -4,30 +4,30 @@
 #ifndef NBJ_BASE_CANARY_H
 #define NBJ_BASE_CANARY_H
 
-#define NBJ__CANARY_MAP(X)                                                                                             \
-    X(RESUBSCRIBE, "a subscription is not renewed after a reconnect")                                                  \
-    X(MAX_NOT_REDUCED, "an auto-unsubscribe's maximum is renewed without what was delivered")                          \
-    X(REPLY_GENERATION, "a late reply completes the slot's next request")                                              \
-    X(TORSO, "the unsent half of an operation is sent on the new connection")                                          \
-    X(CONTROL_KEPT, "SUB and PING of the old connection are sent again on the new one")                                \
-    X(OUTBOX_DROPPED, "buffered publishes are dropped at a reconnect")                                                 \
-    X(RESENT_TWICE, "what was written before a disconnect is written again after it")                                  \
-    X(FLUSH_SURVIVES, "a flush of the old connection is completed by a PONG of the new one")                           \
-    X(STALE_UNSEEN, "unanswered PINGs are not counted")                                                                \
-    X(TIMER_LOST, "a request's deadline is not kept")                                                                  \
-    X(NO_PONG, "a server's PING is not answered")                                                                      \
-    X(CLOSED_TWICE, "closed is reported twice")                                                                        \
-    X(DRAIN_EARLY, "a draining subscription ends before the server's PONG")                                            \
-    X(PENDING_LEFT, "a request is left without an outcome when the client closes")                                     \
-    X(HANDSHAKE_UNBOUNDED, "a silent server is waited for without end")                                                \
-    X(PAYLOAD_UNCHECKED, "a publish over the maximum payload is sent")                                                 \
-    X(QUEUE_LOST, "a queue group's name is forgotten at a reconnect")                                                  \
-    X(NO_RESPONDERS_MISSED, "a 503 is handed out as a reply")                                                          \
-    X(JS_REORDER, "unacknowledged messages are resent in another order")                                               \
-    X(JS_LATE_ACK, "a late acknowledgement completes the slot's next message")                                         \
-    X(JS_FORGOTTEN, "unacknowledged messages are not resent after a reconnect")                                        \
-    X(PULL_NOT_REPEATED, "a pull request lost with its connection is not repeated")                                    \
-    X(PULL_NOT_SUBTRACTED, "what a 408 leaves open still counts as asked for")                                         \
+#define NBJ__CANARY_MAP(X)                                                                    \
+    X(RESUBSCRIBE, "a subscription is not renewed after a reconnect")                         \
+    X(MAX_NOT_REDUCED, "an auto-unsubscribe's maximum is renewed without what was delivered") \
+    X(REPLY_GENERATION, "a late reply completes the slot's next request")                     \
+    X(TORSO, "the unsent half of an operation is sent on the new connection")                 \
+    X(CONTROL_KEPT, "SUB and PING of the old connection are sent again on the new one")       \
+    X(OUTBOX_DROPPED, "buffered publishes are dropped at a reconnect")                        \
+    X(RESENT_TWICE, "what was written before a disconnect is written again after it")         \
+    X(FLUSH_SURVIVES, "a flush of the old connection is completed by a PONG of the new one")  \
+    X(STALE_UNSEEN, "unanswered PINGs are not counted")                                       \
+    X(TIMER_LOST, "a request's deadline is not kept")                                         \
+    X(NO_PONG, "a server's PING is not answered")                                             \
+    X(CLOSED_TWICE, "closed is reported twice")                                               \
+    X(DRAIN_EARLY, "a draining subscription ends before the server's PONG")                   \
+    X(PENDING_LEFT, "a request is left without an outcome when the client closes")            \
+    X(HANDSHAKE_UNBOUNDED, "a silent server is waited for without end")                       \
+    X(PAYLOAD_UNCHECKED, "a publish over the maximum payload is sent")                        \
+    X(QUEUE_LOST, "a queue group's name is forgotten at a reconnect")                         \
+    X(NO_RESPONDERS_MISSED, "a 503 is handed out as a reply")                                 \
+    X(JS_REORDER, "unacknowledged messages are resent in another order")                      \
+    X(JS_LATE_ACK, "a late acknowledgement completes the slot's next message")                \
+    X(JS_FORGOTTEN, "unacknowledged messages are not resent after a reconnect")               \
+    X(PULL_NOT_REPEATED, "a pull request lost with its connection is not repeated")           \
+    X(PULL_NOT_SUBTRACTED, "what a 408 leaves open still counts as asked for")                \
     X(HEARTBEAT_IGNORED, "missing heartbeats are not noticed")
 
 enum nbj__canary_id {
@@ -35,7 +35,7 @@ enum nbj__canary_id {
 #define NBJ__X(name, text) NBJ__CANARY_##name,
     NBJ__CANARY_MAP(NBJ__X)
 #undef NBJ__X
-    NBJ__CANARY_COUNT
+        NBJ__CANARY_COUNT
 };
 
 #ifdef NBJ__CANARIES

@@ -52,8 +52,7 @@ static nbj_status make_room(nbj__heap *h)
     if (h->len < h->cap)
         return NBJ_OK;
     size_t cap = h->cap > 0 ? h->cap * 2 : 16;
-    nbj__timer **items =
-        nbj__realloc(h->alloc, h->items, h->cap * sizeof(nbj__timer *), cap * sizeof(nbj__timer *));
+    nbj__timer **items = nbj__realloc(h->alloc, h->items, h->cap * sizeof(nbj__timer *), cap * sizeof(nbj__timer *));
     if (items == NULL)
         return NBJ_E_NOMEM;
     h->items = items;

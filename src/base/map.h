@@ -24,7 +24,7 @@ void nbj__map_free(nbj__map *m); /* the table, not what its values point to */
 
 /* Sets |key| to |value|, which is not NULL. NBJ_E_NOMEM leaves the table as it was. */
 nbj_status nbj__map_set(nbj__map *m, uint64_t key, void *value);
-void *nbj__map_get(const nbj__map *m, uint64_t key);  /* NULL: not there */
-void *nbj__map_take(nbj__map *m, uint64_t key);       /* removes; NULL: was not there */
+void *nbj__map_get(const nbj__map *m, uint64_t key); /* NULL: not there */
+void *nbj__map_take(nbj__map *m, uint64_t key);      /* removes; NULL: was not there */
 
 #endif

@@ -13,7 +13,7 @@ extern const nbj_allocator nbj__malloc_allocator;
 const nbj_allocator *nbj__allocator_or_default(const nbj_allocator *a);
 
 void *nbj__alloc(const nbj_allocator *a, size_t size);
-void *nbj__alloc0(const nbj_allocator *a, size_t size); /* zeroed */
+void *nbj__alloc0(const nbj_allocator *a, size_t size);                                  /* zeroed */
 void *nbj__realloc(const nbj_allocator *a, void *ptr, size_t old_size, size_t new_size); /* |ptr| may be NULL */
 void nbj__free(const nbj_allocator *a, void *ptr, size_t size);                          /* |ptr| may be NULL */
 

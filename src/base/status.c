@@ -8,8 +8,8 @@
 const char *nbj_strerror(nbj_status status)
 {
     switch (status) {
-#define NBJ_X(name, value, text)                                                                                       \
-    case name:                                                                                                         \
+#define NBJ_X(name, value, text) \
+    case name:                   \
         return text;
         NBJ_STATUS_MAP(NBJ_X)
 #undef NBJ_X

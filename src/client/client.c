@@ -13,7 +13,6 @@ static_assert(offsetof(nbj_client_options, reserved_bools) + sizeof((nbj_client_
                   sizeof(nbj_client_options),
               "no padding at the end: a field added there must be seen in struct_size");
 
-
 /* --- opening --- */
 
 static nbj__session_options session_options(const nbj_client_options *o)
@@ -66,7 +65,8 @@ nbj_status nbj_loop_open(nbj_client **out, const nbj_client_options *options, nb
 
     *out = NULL;
     if (nbj__options_read(&o, sizeof o, options) != NBJ_OK)
-        return nbj__error_set(error, NBJ_E_INVALID, "client options: struct_size is wrong, or a field is set that this ",
+        return nbj__error_set(error, NBJ_E_INVALID,
+                              "client options: struct_size is wrong, or a field is set that this ",
                               "version of the library does not know", (char *)NULL);
     const nbj_allocator *alloc = nbj__allocator_or_default(o.alloc);
     nbj_client *c = nbj__alloc0(alloc, sizeof *c);
@@ -426,5 +426,6 @@ nbj_client_stats nbj_client_stats_of(const nbj_client *client)
 {
     const nbj__session_stats *s = nbj__session_stats_of(client->session);
 
-    return (nbj_client_stats){ s->in_msgs, s->in_bytes, s->out_msgs, s->out_bytes, s->reconnects, s->dropped, s->unwanted };
+    return (nbj_client_stats){ s->in_msgs,    s->in_bytes, s->out_msgs, s->out_bytes,
+                               s->reconnects, s->dropped,  s->unwanted };
 }

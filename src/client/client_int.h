@@ -21,13 +21,13 @@ struct nbj_client {
     nbj__session *session;
     nbj_event_fn *on_event;
     void *user_data;
-    unsigned refs;       /* the caller's, and one for each subscription, pull and running process */
-    bool released;       /* by the caller: no callback runs any more */
-    bool processing;     /* within nbj_loop_process */
+    unsigned refs;   /* the caller's, and one for each subscription, pull and running process */
+    bool released;   /* by the caller: no callback runs any more */
+    bool processing; /* within nbj_loop_process */
     nbj__publisher publisher;
     nbj__list pulls;
-    nbj__list calls;     /* of requests, flushes and the like */
-    bool draining;       /* from nbj_client_drain() on: publishes get their outcomes, then the session drains */
+    nbj__list calls; /* of requests, flushes and the like */
+    bool draining;   /* from nbj_client_drain() on: publishes get their outcomes, then the session drains */
     bool session_drains;
     nbj_time drain_due;
 };

@@ -18,8 +18,9 @@ struct nbj_pull {
     bool released;
 };
 
-#define FOR_EACH_PULL(c, p)                                                                                            \
-    for (nbj_pull *p = pull_of(nbj__list_first(&(c)->pulls)); p != NULL; p = pull_of(nbj__list_after(&(c)->pulls, &p->node)))
+#define FOR_EACH_PULL(c, p)                                              \
+    for (nbj_pull *p = pull_of(nbj__list_first(&(c)->pulls)); p != NULL; \
+         p = pull_of(nbj__list_after(&(c)->pulls, &p->node)))
 
 static nbj_pull *pull_of(nbj__node *n)
 {
@@ -112,7 +113,8 @@ static void report(nbj_pull *p)
 
 static nbj_pull *find_changed(const nbj_client *c)
 {
-    FOR_EACH_PULL(c, p) {
+    FOR_EACH_PULL(c, p)
+    {
         if (p->core.state != p->reported)
             return p;
     }
@@ -157,7 +159,8 @@ void nbj__client_on_js_call(nbj_client *c, const nbj__event *ev, nbj_time now)
 
 void nbj__client_pulls_on_connection(nbj_client *c, bool connected, nbj_time now)
 {
-    FOR_EACH_PULL(c, p) {
+    FOR_EACH_PULL(c, p)
+    {
         if (connected)
             nbj__pull_on_connected(&p->core, now);
         else
@@ -169,7 +172,7 @@ void nbj__client_pulls_on_connection(nbj_client *c, bool connected, nbj_time now
 void nbj__client_pulls_on_time(nbj_client *c, nbj_time now)
 {
     FOR_EACH_PULL(c, p)
-        nbj__pull_on_time(&p->core, now);
+    nbj__pull_on_time(&p->core, now);
 }
 
 nbj_time nbj__client_pulls_deadline(const nbj_client *c)
@@ -177,14 +180,14 @@ nbj_time nbj__client_pulls_deadline(const nbj_client *c)
     nbj_time due = NBJ_TIME_NEVER;
 
     FOR_EACH_PULL(c, p)
-        due = nbj__time_min(due, nbj__pull_deadline(&p->core));
+    due = nbj__time_min(due, nbj__pull_deadline(&p->core));
     return due;
 }
 
 void nbj__client_stop_pulls(nbj_client *c)
 {
     FOR_EACH_PULL(c, p)
-        nbj__pull_stop(&p->core);
+    nbj__pull_stop(&p->core);
 }
 
 /* --- deliveries --- */

@@ -7,8 +7,8 @@
 
 #define TIMEOUT_NS NBJ_SECONDS(10)
 
-nbj_status nbj_publish_async(nbj_client *client, const char *subject, nbj_bytes data, const nbj_publish_options *options,
-                             nbj_publish_fn *on_result, void *user)
+nbj_status nbj_publish_async(nbj_client *client, const char *subject, nbj_bytes data,
+                             const nbj_publish_options *options, nbj_publish_fn *on_result, void *user)
 {
     nbj_publish_options o;
     nbj_time now = nbj__os_now();
@@ -17,14 +17,13 @@ nbj_status nbj_publish_async(nbj_client *client, const char *subject, nbj_bytes 
         return NBJ_E_INVALID;
     if (client->draining)
         return NBJ_E_DRAINING;
-    nbj__publish m = { .msg = { .subject = nbj_str(subject),
-                                .headers = o.headers,
-                                .header_count = o.header_count,
-                                .payload = data },
-                       .msg_id = nbj_str(o.msg_id),
-                       .no_id = o.no_msg_id,
-                       .deadline = nbj__time_add(now, o.timeout_ns > 0 ? o.timeout_ns : TIMEOUT_NS),
-                       .user = { (void (*)(void))on_result, user } };
+    nbj__publish m = {
+        .msg = { .subject = nbj_str(subject), .headers = o.headers, .header_count = o.header_count, .payload = data },
+        .msg_id = nbj_str(o.msg_id),
+        .no_id = o.no_msg_id,
+        .deadline = nbj__time_add(now, o.timeout_ns > 0 ? o.timeout_ns : TIMEOUT_NS),
+        .user = { (void (*)(void))on_result, user }
+    };
     return nbj__publisher_publish(&client->publisher, &m, now);
 }
 

@@ -31,7 +31,9 @@ static nbj_status request(nbj_client *c, nbj__call_kind kind, const char *subjec
 
     if (fn == NULL || nbj__options_read(&o, sizeof o, options) != NBJ_OK)
         return NBJ_E_INVALID;
-    nbj__outgoing m = { .subject = nbj_str(subject), .headers = o.headers, .header_count = o.header_count, .payload = data };
+    nbj__outgoing m = {
+        .subject = nbj_str(subject), .headers = o.headers, .header_count = o.header_count, .payload = data
+    };
     nbj__many_options many = { .max = o.max_replies, .stall_ns = o.stall_ns, .sentinel = o.sentinel };
     nbj__client_call *call = nbj__client_call_new(c, on_reply, user);
     if (call == NULL)
@@ -45,8 +47,8 @@ static nbj_status request(nbj_client *c, nbj__call_kind kind, const char *subjec
     return st;
 }
 
-nbj_status nbj_request_async(nbj_client *client, const char *subject, nbj_bytes data, const nbj_request_options *options,
-                             nbj_reply_fn *fn, void *user)
+nbj_status nbj_request_async(nbj_client *client, const char *subject, nbj_bytes data,
+                             const nbj_request_options *options, nbj_reply_fn *fn, void *user)
 {
     return request(client, NBJ__CALL_REQUEST, subject, data, options, fn, user);
 }

@@ -19,8 +19,10 @@ static void on_created(nbj__client_call *call, const nbj__event *ev, nbj_time no
     if (st == NBJ_OK)
         st = nbj__js_reply_parse(ev->msg, (nbj__js_about){ NULL, NULL }, &reply, &error);
     else
-        nbj__error_set(&error, st, st == NBJ_E_NO_RESPONDERS ? "JetStream does not answer; is nats-server run with --jetstream?"
-                                                              : nbj_strerror(st), (char *)NULL);
+        nbj__error_set(&error, st,
+                       st == NBJ_E_NO_RESPONDERS ? "JetStream does not answer; is nats-server run with --jetstream?"
+                                                 : nbj_strerror(st),
+                       (char *)NULL);
     nbj__json_free(reply);
     call->fn.done(call->user, st, st == NBJ_OK ? NULL : &error);
 }

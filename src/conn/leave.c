@@ -37,8 +37,6 @@ static bool put_barrier(nbj__session *s, nbj_time now)
 
 void nbj__session_drain(nbj__session *s, nbj_time now, nbj_time deadline)
 {
-    nbj__sub *next;
-
     if (s->phase == NBJ__PHASE_CLOSED || s->drain != NBJ__DRAIN_NONE)
         return;
     if (!nbj__session_is_ready(s)) {
@@ -50,12 +48,7 @@ void nbj__session_drain(nbj__session *s, nbj_time now, nbj_time deadline)
     set_step(s, NBJ__DRAIN_SUBS);
     s->drain_due = deadline;
     s->leave_barrier = 0; /* a lame duck stays long enough for it */
-    for (nbj__sub *sub = nbj__subs_first(&s->subs); sub != NULL; sub = next) {
-        next = nbj__subs_after(&s->subs, sub);
-        if (sub->state == NBJ__SUB_LIVE && (sub->kind == NBJ__SUB_OF_APP || sub->kind == NBJ__SUB_OF_JS) &&
-            nbj__session_sub_drain(s, sub) != NBJ_OK)
-            nbj__session_end_sub(s, sub, NBJ_OK); /* no room for UNSUB: what still comes is dropped by sid */
-    }
+    nbj__session_drain_subs(s, s->link.pings_sent + 1);
     put_barrier(s, now);
 }
 

@@ -34,7 +34,7 @@ static void set_phase(nbj__link *l, nbj__link_phase to)
 
 void nbj__link_init(nbj__link *l, const nbj__link_config *cfg, nbj_time now)
 {
-    *l = (nbj__link){ .cfg = *cfg, .heard = now };
+    *l = (nbj__link){ .cfg = *cfg };
     l->due = nbj__time_add(now, cfg->handshake_ns);
     nbj__buf_init(&l->tx, cfg->alloc, TX_LIMIT);
     set_phase(l, NBJ__LINK_WAIT_INFO);
@@ -112,11 +112,11 @@ nbj_status nbj__link_rx_space(nbj__link *l, uint8_t **at, size_t *len)
     return NBJ_OK;
 }
 
-void nbj__link_rx_commit(nbj__link *l, size_t len, nbj_time now)
+void nbj__link_rx_commit(nbj__link *l, size_t len)
 {
     assert(l->rx != NULL && len <= l->rx->cap - l->rx_tail);
     l->rx_tail += len;
-    l->heard = now;
+    l->heard += len;
 }
 
 static nbj_status write_op(nbj__link *l, const char *op)
@@ -269,6 +269,8 @@ nbj_status nbj__link_next(nbj__link *l, nbj_time now, nbj__link_event *ev)
                                   l->phase == NBJ__LINK_WAIT_INFO ? "what answers here does not speak the NATS protocol"
                                                                   : "the server sent what is not the NATS protocol");
         l->rx_head += used;
+        if (ev->frame.op == NBJ__OP_PING)
+            l->heard -= used;
         if (l->phase == NBJ__LINK_WAIT_INFO && ev->frame.op != NBJ__OP_INFO && ev->frame.op != NBJ__OP_ERR &&
             ev->frame.op != NBJ__OP_PING)
             return nbj__link_fail(l, NBJ_E_PROTO, "the server did not begin with INFO");
@@ -292,12 +294,12 @@ nbj_status nbj__link_on_time(nbj__link *l, nbj_time now)
         }
         return nbj__link_fail(l, NBJ_E_CONNECT_TIMEOUT, NULL);
     }
-    if (l->heard > l->pinged) /* anything that arrives is a sign of life */
+    if (l->heard != l->heard_before_ping) /* what arrives is a sign of life: its PONG may wait behind much more */
         l->pings_out = 0;
     if (l->pings_out >= l->cfg.max_pings_out && !NBJ__CANARY(STALE_UNSEEN))
         return nbj__link_fail(l, NBJ_E_STALE, NULL);
     l->pings_out++;
-    l->pinged = now;
+    l->heard_before_ping = l->heard;
     l->due = nbj__time_add(now, l->cfg.ping_interval_ns);
     nbj_status st = nbj__link_ping(l, &number);
     return st == NBJ_OK ? NBJ_OK : nbj__link_fail(l, st, NULL);

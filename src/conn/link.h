@@ -43,8 +43,8 @@ typedef struct nbj__link {
     nbj__link_phase phase;
     nbj_error error; /* once FAILED */
     nbj_time due;    /* end of the handshake; then the next PING */
-    nbj_time heard;  /* when octets came last */
-    nbj_time pinged; /* when the last PING by the timer was written */
+    uint64_t heard;  /* octets that came, PINGs excepted: a server may send those although nothing of ours arrives */
+    uint64_t heard_before_ping; /* at the last PING by the timer */
     uint32_t pings_out;
     uint64_t pings_sent, pongs_got; /* the handshake's are number 1 */
     nbj__buf tx;                    /* handshake, and what the session wants sent before |out| */
@@ -74,7 +74,7 @@ void nbj__link_free(nbj__link *l); /* a zeroed one too */
 
 /* Room for octets from the server. What the last event showed may move. NBJ_E_NOMEM. */
 nbj_status nbj__link_rx_space(nbj__link *l, uint8_t **at, size_t *len);
-void nbj__link_rx_commit(nbj__link *l, size_t len, nbj_time now);
+void nbj__link_rx_commit(nbj__link *l, size_t len);
 
 /* Takes out the next event. NBJ_OK: |ev| is filled, its views live until the next rx_space. NBJ_MORE: nothing is
  * there. Otherwise the link has failed: always that same status. */

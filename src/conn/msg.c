@@ -82,6 +82,39 @@ nbj_msg *nbj_msg_retain(const nbj_msg *msg)
     return kept;
 }
 
+/* |from| to |at|, as a view of the copy; *|at| goes on behind it. */
+static nbj_bytes copy_part(uint8_t **at, nbj_bytes from)
+{
+    nbj_bytes copy = nbj_view(*at, from.len);
+
+    if (from.len > 0)
+        memcpy(*at, from.ptr, from.len);
+    *at += from.len;
+    return copy;
+}
+
+nbj_msg *nbj__msg_copy(const nbj_msg *m)
+{
+    const nbj_allocator *a = m->chunk->alloc;
+    nbj__chunk *chunk = nbj__chunk_new(a, m->subject.len + m->reply.len + nbj__msg_size(m) + 1);
+    nbj_msg *copy = chunk != NULL ? nbj__alloc0(a, sizeof *copy) : NULL;
+
+    if (copy == NULL) {
+        nbj__chunk_release(chunk);
+        return NULL;
+    }
+    uint8_t *at = chunk->data;
+    copy->subject = copy_part(&at, m->subject);
+    copy->reply = copy_part(&at, m->reply);
+    copy->headers = copy_part(&at, m->headers);
+    copy->payload = copy_part(&at, m->payload);
+    copy->sid = m->sid;
+    copy->client = m->client;
+    copy->chunk = chunk;
+    atomic_init(&copy->refs, 1);
+    return copy;
+}
+
 void nbj_msg_release(nbj_msg *msg)
 {
     if (msg == NULL || atomic_fetch_sub_explicit(&msg->refs, 1, memory_order_acq_rel) != 1)

@@ -25,6 +25,10 @@ static inline size_t nbj__msg_size(const nbj_msg *m)
     return m->headers.len + m->payload.len;
 }
 
+/* A copy with octets of its own, as small as they are, so that it holds no chunk that others passed through too; to be
+ * released. NULL: no memory. */
+nbj_msg *nbj__msg_copy(const nbj_msg *m);
+
 /* A 503 without a payload: nobody listens on the subject of the request. */
 bool nbj__msg_is_no_responders(const nbj_msg *m);
 

@@ -104,22 +104,25 @@ static void move_at_random(nbj__pool *p, nbj__server *s, uint64_t from)
     nbj__list_insert_before(place_at(p, at), &s->node);
 }
 
-/* As the URL with its password masked, for an error text. */
-static nbj_bytes without_user(nbj_bytes url)
+/* The part of |list| from its last '@' that |url|, which is a part of it, may show: a password may hold a comma, which
+ * ends a URL too early, so where credentials are given only what stands behind the last of them is surely none. */
+static nbj_bytes without_user(nbj_bytes url, nbj_bytes list)
 {
-    for (size_t i = url.len; i > 0; i--) {
-        if (url.ptr[i - 1] == '@')
-            return nbj_view(url.ptr + i, url.len - i);
+    const uint8_t *from = url.ptr;
+
+    for (const uint8_t *p = list.ptr; p < list.ptr + list.len; p++) {
+        if (*p == '@')
+            from = p + 1 > from ? p + 1 : from;
     }
-    return url;
+    return from < url.ptr + url.len ? nbj_view(from, (size_t)(url.ptr + url.len - from)) : nbj_str("(hidden)");
 }
 
-static nbj_status bad_url(nbj_bytes text, const char *why, nbj_error *error)
+static nbj_status bad_url(nbj_bytes text, nbj_bytes list, const char *why, nbj_error *error)
 {
     char shown[200];
     nbj__text t = nbj__text_into(shown, sizeof shown);
 
-    nbj__text_add_bytes(&t, without_user(text));
+    nbj__text_add_bytes(&t, without_user(text, list));
     return nbj__error_set(error, NBJ_E_BAD_URL, "server URL \"", shown, "\": ", why, "; it should look like ",
                           "nats://host:4222", (char *)NULL);
 }
@@ -127,6 +130,7 @@ static nbj_status bad_url(nbj_bytes text, const char *why, nbj_error *error)
 nbj_status nbj__pool_init(nbj__pool *p, const nbj__pool_config *cfg, nbj_bytes urls, nbj_error *error)
 {
     nbj_status st = NBJ_OK;
+    nbj_bytes list = urls;
     nbj_bytes text;
 
     *p = (nbj__pool){ .cfg = *cfg };
@@ -137,13 +141,13 @@ nbj_status nbj__pool_init(nbj__pool *p, const nbj__pool_config *cfg, nbj_bytes u
         nbj__server *s = NULL;
         st = nbj__url_parse(text, &url, &why);
         if (st != NBJ_OK) {
-            st = bad_url(text, why, error);
+            st = bad_url(text, list, why, error);
         } else if (find(p, &url) == NULL) {
             st = p->count < NBJ__POOL_MAX ? add(p, &url, false, &s) : NBJ_E_FULL;
             if (st == NBJ_OK)
                 move_at_random(p, s, 0);
             else if (st == NBJ_E_BAD_URL)
-                bad_url(text, "its user or password holds a NUL", error);
+                bad_url(text, list, "its user or password holds a NUL", error);
             else
                 nbj__error_set(error, st, nbj_strerror(st), (char *)NULL);
         }

@@ -317,9 +317,9 @@ nbj_status nbj__session_rx_space(nbj__session *s, uint8_t **at, size_t *len)
     return nbj__link_rx_space(&s->link, at, len);
 }
 
-void nbj__session_rx_commit(nbj__session *s, size_t len, nbj_time now)
+void nbj__session_rx_commit(nbj__session *s, size_t len)
 {
-    nbj__link_rx_commit(&s->link, len, now);
+    nbj__link_rx_commit(&s->link, len);
 }
 
 nbj_status nbj__session_sign(nbj__session *s, nbj_bytes jwt, nbj_bytes nkey, nbj_bytes signature, nbj_time now)

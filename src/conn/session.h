@@ -148,7 +148,7 @@ void nbj__session_dialed(nbj__session *s, nbj_time now);
 void nbj__session_lost(nbj__session *s, nbj_status status, const char *text, nbj_time now);
 nbj_status nbj__session_sign(nbj__session *s, nbj_bytes jwt, nbj_bytes nkey, nbj_bytes signature, nbj_time now);
 nbj_status nbj__session_rx_space(nbj__session *s, uint8_t **at, size_t *len); /* NBJ_E_NOMEM */
-void nbj__session_rx_commit(nbj__session *s, size_t len, nbj_time now);
+void nbj__session_rx_commit(nbj__session *s, size_t len);
 nbj_bytes nbj__session_tx(const nbj__session *s); /* empty: nothing to write now */
 void nbj__session_sent(nbj__session *s, size_t len, nbj_time now);
 nbj_time nbj__session_deadline(const nbj__session *s); /* 0: there are events to take now */

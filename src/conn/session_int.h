@@ -101,8 +101,9 @@ bool nbj__session_has_events(const nbj__session *s); /* of its own, to be handed
 
 /* subscribe.c */
 void nbj__session_end_sub(nbj__session *s, nbj__sub *sub, nbj_status why); /* SUB_ENDED follows for those of others */
-void nbj__session_drained_subs(nbj__session *s, uint64_t pong);            /* ends those that waited for it */
-void nbj__session_end_draining(nbj__session *s);                           /* all of them: their connection is gone */
+void nbj__session_drain_subs(nbj__session *s, uint64_t barrier); /* all, until that PONG, whose PING is written next */
+void nbj__session_drained_subs(nbj__session *s, uint64_t pong);  /* ends those that waited for it */
+void nbj__session_end_draining(nbj__session *s);                 /* all of them: their connection is gone */
 nbj_status nbj__session_renew_subs(nbj__session *s);
 nbj__sub *nbj__session_refused_sub(nbj__session *s, const nbj__server_error *e); /* ends it; NULL: none */
 

@@ -6,6 +6,8 @@
 
 #include <assert.h>
 
+#define COPY_MAX 8192u /* queued messages up to this size are copied: they would hold a chunk four times as large */
+
 static const nbj__transition transitions[] = {
     { 0, NBJ__SUB_LIVE },
     { NBJ__SUB_LIVE, NBJ__SUB_DRAINING },
@@ -141,7 +143,7 @@ nbj__queue_result nbj__sub_enqueue(nbj__sub *sub, const nbj_msg *msg)
 {
     size_t size = nbj__msg_size(msg);
     bool full = sub->queue_msgs >= sub->limit_msgs || sub->queue_bytes + size > sub->limit_bytes;
-    nbj_msg *kept = full ? NULL : nbj_msg_retain(msg);
+    nbj_msg *kept = full ? NULL : size <= COPY_MAX ? nbj__msg_copy(msg) : nbj_msg_retain(msg);
 
     if (kept == NULL) {
         bool first = !sub->is_slow;

@@ -91,6 +91,24 @@ nbj_status nbj__session_sub_drain(nbj__session *s, nbj__sub *sub)
     return NBJ_OK;
 }
 
+void nbj__session_drain_subs(nbj__session *s, uint64_t barrier)
+{
+    nbj__sub *next;
+
+    for (nbj__sub *sub = nbj__subs_first(&s->subs); sub != NULL; sub = next) {
+        next = nbj__subs_after(&s->subs, sub);
+        if (sub->state != NBJ__SUB_LIVE || (sub->kind != NBJ__SUB_OF_APP && sub->kind != NBJ__SUB_OF_JS))
+            continue;
+        if (NBJ__CANARY(DRAIN_EARLY) || nbj__emit_unsub(&s->out.buf, sub->sid, 0) != NBJ_OK) {
+            nbj__session_end_sub(s, sub, NBJ_OK); /* no room for UNSUB: what still comes is dropped by sid */
+            continue;
+        }
+        sub->barrier = barrier;
+        nbj__subs_drain(&s->subs, sub);
+        s->draining_subs++;
+    }
+}
+
 /* Ends the draining subscriptions whose barrier is at most |pong|. */
 static void end_draining(nbj__session *s, uint64_t pong)
 {

@@ -153,8 +153,9 @@ nbj_status nbj__dialer_on_socket(nbj__dialer *d, nbj_time now)
 nbj_status nbj__dialer_on_time(nbj__dialer *d, nbj_time now)
 {
     if (d->phase == NBJ__DIAL_RESOLVING)
-        return now >= nbj__resolver_deadline(d->resolver) ? after_resolver(d, nbj__resolver_on_time(d->resolver, now), now)
-                                                          : NBJ_MORE;
+        return now >= nbj__resolver_deadline(d->resolver)
+                   ? after_resolver(d, nbj__resolver_on_time(d->resolver, now), now)
+                   : NBJ_MORE;
     if (d->phase != NBJ__DIAL_CONNECTING || now < d->try_due)
         return NBJ_MORE;
     note_errno(d, ETIMEDOUT);

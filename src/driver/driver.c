@@ -44,7 +44,8 @@ nbj_status nbj__driver_new(nbj__driver **out, const nbj__driver_config *cfg, nbj
     d->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (d->epoll_fd < 0) {
         nbj__free(alloc, d, sizeof *d);
-        return nbj__error_set(error, NBJ_E_IO, "no descriptor for an epoll set: raise the limit (ulimit -n)", (char *)NULL);
+        return nbj__error_set(error, NBJ_E_IO, "no descriptor for an epoll set: raise the limit (ulimit -n)",
+                              (char *)NULL);
     }
     st = nbj__dialer_init(&d->dialer, alloc, d->epoll_fd, TAG_SOCKET, TAG_RESOLVER);
     if (st != NBJ_OK)
@@ -179,7 +180,7 @@ static bool read_some(nbj__driver *d)
     }
     ssize_t n = recv(d->fd, at, room, 0);
     if (n > 0) {
-        nbj__session_rx_commit(d->session, (size_t)n, now);
+        nbj__session_rx_commit(d->session, (size_t)n);
         pump(d, now);
         return d->fd >= 0;
     }
@@ -232,8 +233,9 @@ static void take_readiness(nbj__driver *d, nbj_time now)
         if (events[i].data.u64 == TAG_SOCKET)
             on_socket(d, events[i].events, now);
         else
-            after_dialer(d, nbj__dialer_on_resolver(&d->dialer, (int)(events[i].data.u64 - TAG_RESOLVER), events[i].events, now),
-                         now);
+            after_dialer(
+                d, nbj__dialer_on_resolver(&d->dialer, (int)(events[i].data.u64 - TAG_RESOLVER), events[i].events, now),
+                now);
         pump(d, now);
     }
 }

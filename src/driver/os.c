@@ -18,7 +18,8 @@ uint64_t nbj__os_seed(void)
 {
     uint64_t seed = 0;
 
-    if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) != (ssize_t)sizeof seed) /* early boot: the clock will do, as it is no secret */
+    if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) !=
+        (ssize_t)sizeof seed) /* early boot: the clock will do, as it is no secret */
         seed = nbj__os_now() ^ (uint64_t)getpid() << 32;
     return seed;
 }

@@ -35,9 +35,9 @@ nbj_status nbj__ack_subject_parse(nbj_bytes subject, nbj__delivery *out)
         out->domain = token[2];
     out->stream = t[0];
     out->consumer = t[1];
-    bool whole = nbj__parse_u64(t[2], UINT64_MAX, &out->delivered) &&
-                 nbj__parse_u64(t[3], UINT64_MAX, &out->stream_sequence) &&
-                 nbj__parse_u64(t[4], UINT64_MAX, &out->consumer_sequence) &&
-                 nbj__parse_u64(t[5], UINT64_MAX, &out->stored_at_ns) && nbj__parse_u64(t[6], UINT64_MAX, &out->pending);
+    bool whole =
+        nbj__parse_u64(t[2], UINT64_MAX, &out->delivered) && nbj__parse_u64(t[3], UINT64_MAX, &out->stream_sequence) &&
+        nbj__parse_u64(t[4], UINT64_MAX, &out->consumer_sequence) &&
+        nbj__parse_u64(t[5], UINT64_MAX, &out->stored_at_ns) && nbj__parse_u64(t[6], UINT64_MAX, &out->pending);
     return whole && out->stream.len > 0 && out->consumer.len > 0 ? NBJ_OK : NBJ_E_NOT_JETSTREAM;
 }

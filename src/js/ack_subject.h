@@ -10,7 +10,7 @@
 typedef struct nbj__delivery { /* views into the subject */
     nbj_bytes domain;          /* empty: none */
     nbj_bytes stream, consumer;
-    uint64_t delivered;  /* 1 for the first delivery */
+    uint64_t delivered; /* 1 for the first delivery */
     uint64_t stream_sequence, consumer_sequence;
     uint64_t stored_at_ns; /* wall-clock time at which the stream stored it */
     uint64_t pending;      /* messages behind it for this consumer */

@@ -73,7 +73,8 @@ nbj_status nbj__api_consumer_create(nbj__buf *body, const nbj__consumer_config *
     if (c->filter_subject.len > 0)
         nbj__json_put_text(&w, "filter_subject", c->filter_subject);
     nbj__json_close(&w, '}');
-    nbj__json_put_text(&w, "action", nbj_str("create")); /* before 2.10 without effect: another configuration is put in place */
+    nbj__json_put_text(&w, "action",
+                       nbj_str("create")); /* before 2.10 without effect: another configuration is put in place */
     return nbj__json_end(&w);
 }
 

@@ -9,7 +9,11 @@
 #define NBJ__API_PREFIX "$JS.API"
 #define NBJ__API_SUBJECT_MAX 600u /* prefix, verb and two names */
 
-typedef enum nbj__retention { NBJ__RETENTION_LIMITS = 1, NBJ__RETENTION_INTEREST, NBJ__RETENTION_WORK_QUEUE } nbj__retention;
+typedef enum nbj__retention {
+    NBJ__RETENTION_LIMITS = 1,
+    NBJ__RETENTION_INTEREST,
+    NBJ__RETENTION_WORK_QUEUE
+} nbj__retention;
 typedef enum nbj__storage { NBJ__STORAGE_FILE = 1, NBJ__STORAGE_MEMORY } nbj__storage;
 
 typedef struct nbj__stream_config { /* zero: the server's default */
@@ -28,7 +32,7 @@ typedef struct nbj__consumer_config { /* a durable pull consumer with explicit a
     nbj_bytes stream, durable;
     nbj_bytes filter_subject; /* empty: all */
     uint64_t ack_wait_ns;
-    int64_t max_deliver;      /* 0: without a limit */
+    int64_t max_deliver; /* 0: without a limit */
     int64_t max_ack_pending;
 } nbj__consumer_config;
 

@@ -42,21 +42,21 @@ typedef struct nbj__publish_user {
 typedef struct nbj__publish_entry {
     nbj__publish_state state;
     uint32_t generation;
-    uint32_t sends;     /* how often it was written */
-    uint32_t refusals;  /* how often it was answered "not now" (503, 429): certainly not stored by that transmission */
+    uint32_t sends;    /* how often it was written */
+    uint32_t refusals; /* how often it was answered "not now" (503, 429): certainly not stored by that transmission */
     bool has_id;
     size_t frame_len;
-    size_t size;        /* headers and payload */
+    size_t size; /* headers and payload */
     nbj_time deadline;
     nbj_time first_sent;
-    nbj_time retry_at;  /* PAUSED */
+    nbj_time retry_at; /* PAUSED */
     nbj__publish_user user;
 } nbj__publish_entry;
 
 typedef struct nbj__publish_options {
-    uint32_t max_messages;      /* 0: 4,096; rounded up to a power of two */
-    size_t max_bytes;           /* of frames that are kept; 0: 64 MiB */
-    uint64_t resend_within_ns;  /* 0: 60 s, half of a stream's default duplicate window */
+    uint32_t max_messages;     /* 0: 4,096; rounded up to a power of two */
+    size_t max_bytes;          /* of frames that are kept; 0: 64 MiB */
+    uint64_t resend_within_ns; /* 0: 60 s, half of a stream's default duplicate window */
 } nbj__publish_options;
 
 typedef struct nbj__publisher {
@@ -64,19 +64,20 @@ typedef struct nbj__publisher {
     nbj__publish_options opt;
     const nbj__observer *observer;
     nbj__publish_entry *ring;
-    uint64_t head, tail, cursor; /* counts from the beginning: oldest kept, next free, next to send; head <= cursor <= tail */
-    nbj__buf frames;             /* of head … tail - 1, one behind the other */
-    size_t cursor_offset;        /* of the cursor's frame in |frames| */
-    nbj_time due;                /* no deadline or retry lies before it */
+    uint64_t head, tail,
+        cursor;           /* counts from the beginning: oldest kept, next free, next to send; head <= cursor <= tail */
+    nbj__buf frames;      /* of head … tail - 1, one behind the other */
+    size_t cursor_offset; /* of the cursor's frame in |frames| */
+    nbj_time due;         /* no deadline or retry lies before it */
     nbj_time connected_at;
     char id_prefix[13];
     uint64_t last_id;
 } nbj__publisher;
 
 typedef struct nbj__publish {
-    nbj__outgoing msg;  /* its reply is ours to set */
-    nbj_bytes msg_id;   /* empty: one is made */
-    bool no_id;         /* none is made */
+    nbj__outgoing msg; /* its reply is ours to set */
+    nbj_bytes msg_id;  /* empty: one is made */
+    bool no_id;        /* none is made */
     nbj_time deadline;
     nbj__publish_user user;
 } nbj__publish;

@@ -37,15 +37,15 @@ typedef struct nbj__pull {
     nbj__pull_options opt;
     const nbj__observer *observer;
     nbj__pull_state state;
-    bool exists;        /* the consumer was made sure of */
-    nbj__sub sub;       /* the inbox of all pulls */
-    nbj__call call;     /* CREATING */
+    bool exists;    /* the consumer was made sure of */
+    nbj__sub sub;   /* the inbox of all pulls */
+    nbj__call call; /* CREATING */
     bool call_is_open;
-    uint64_t asked;     /* messages that the server may still send */
-    nbj_time due;       /* RUNNING: heartbeats are missed. STALLED: ask again */
+    uint64_t asked; /* messages that the server may still send */
+    nbj_time due;   /* RUNNING: heartbeats are missed. STALLED: ask again */
     uint64_t recoveries;
-    nbj_error error;    /* why STALLED or GONE */
-    nbj__buf body;      /* of requests */
+    nbj_error error; /* why STALLED or GONE */
+    nbj__buf body;   /* of requests */
 } nbj__pull;
 
 /* |p| stays where it is until it is freed. NBJ_E_INVALID: a name is not legal; NBJ_E_NOMEM. */

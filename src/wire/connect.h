@@ -8,7 +8,7 @@
 #include <stdbool.h>
 
 typedef struct nbj__connect {
-    nbj_bytes name;                      /* empty texts are left out */
+    nbj_bytes name; /* empty texts are left out */
     nbj_bytes user, password, auth_token;
     nbj_bytes jwt, nkey, signature;
     bool verbose, pedantic, no_echo, tls, headers;

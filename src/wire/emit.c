@@ -44,7 +44,8 @@ size_t nbj__outgoing_size(const nbj__outgoing *m)
 nbj_status nbj__emit_pub(nbj__buf *out, const nbj__outgoing *m)
 {
     size_t headers_len = nbj__headers_size(m->headers, m->header_count);
-    size_t most = 4 + m->subject.len + 1 + m->reply.len + 1 + 2 * (1 + DIGITS_MAX) + 2 + headers_len + m->payload.len + 2;
+    size_t most =
+        4 + m->subject.len + 1 + m->reply.len + 1 + 2 * (1 + DIGITS_MAX) + 2 + headers_len + m->payload.len + 2;
     uint8_t *start = NULL;
     nbj_status st = nbj__buf_reserve(out, most, &start);
 

@@ -18,9 +18,9 @@ typedef enum nbj__op {
 } nbj__op;
 
 /* Limits against a server that never ends a line or announces what it will not send. */
-#define NBJ__LINE_MAX 65536u                                  /* MSG, HMSG, -ERR; servers default to 4,096 */
-#define NBJ__INFO_MAX 1048576u                                /* INFO, with a few thousand connect_urls */
-#define NBJ__SHORT_LINE_MAX 64u                               /* PING, PONG, +OK and blanks */
+#define NBJ__LINE_MAX 65536u                                 /* MSG, HMSG, -ERR; servers default to 4,096 */
+#define NBJ__INFO_MAX 1048576u                               /* INFO, with a few thousand connect_urls */
+#define NBJ__SHORT_LINE_MAX 64u                              /* PING, PONG, +OK and blanks */
 #define NBJ__PAYLOAD_MAX (64u * 1024u * 1024u + 64u * 1024u) /* headers and body; servers allow at most 64 MiB */
 
 typedef struct nbj__frame {

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 
 typedef struct nbj__header_reader {
-    nbj_bytes rest; /* lines not read yet */
+    nbj_bytes rest;  /* lines not read yet */
     uint16_t status; /* inline status, 100 to 999; 0: none */
     nbj_bytes description;
 } nbj__header_reader;

@@ -9,7 +9,10 @@ typedef struct field {
     size_t offset;
 } field;
 
-#define TEXT(member, key) { key, offsetof(nbj__info, member) }
+#define TEXT(member, key)                \
+    {                                    \
+        key, offsetof(nbj__info, member) \
+    }
 
 static const field text_fields[] = {
     TEXT(server_id, "server_id"), TEXT(server_name, "server_name"), TEXT(version, "version"), TEXT(nonce, "nonce"),

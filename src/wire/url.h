@@ -10,9 +10,9 @@
 #define NBJ__DEFAULT_PORT 4222u
 #define NBJ__HOST_MAX 255u
 
-typedef struct nbj__url { /* views into the text */
-    bool tls;             /* tls:// */
-    bool has_password;    /* user and password; else a lone user is a token */
+typedef struct nbj__url {     /* views into the text */
+    bool tls;                 /* tls:// */
+    bool has_password;        /* user and password; else a lone user is a token */
     nbj_bytes user, password; /* still percent-encoded; empty: none */
     nbj_bytes host;           /* an IPv6 address without its brackets */
     uint16_t port;

@@ -349,7 +349,8 @@ static void test_requests_over_a_loss(void **state)
         nbj_sub *deaf = NULL;
         served_connect(&s, NBJ_CLIENT_OPTIONS(.fail_requests_on_loss = fails != 0));
         assert_int_equal(nbj_subscribe(s.client, "deaf", NULL, heard_msg, &other, &deaf), NBJ_OK);
-        assert_int_equal(nbj_request_async(s.client, "deaf", nbj_str("x"), NBJ_REQUEST(.timeout_ns = NBJ_MILLIS(300)),
+        assert_int_equal(nbj_request_async(s.client, "deaf", nbj_str("x"),
+                                           NBJ_REQUEST(.timeout_ns = fails != 0 ? NBJ_SECONDS(10) : NBJ_MILLIS(300)),
                                            heard_reply, &h),
                          NBJ_OK);
         TURN_UNTIL(&s, other.calls == 1);
@@ -464,16 +465,16 @@ static void test_answers_that_wait_are_in_time(void **state)
     heard h = { 0 };
     outcome o = { 0 };
     served_connect(&s, NBJ_CLIENT_OPTIONS());
-    assert_int_equal(
-        nbj_request_async(s.client, "nobody", nbj_str("x"), NBJ_REQUEST(.timeout_ns = NBJ_MILLIS(40)), heard_reply, &h),
-        NBJ_OK);
-    assert_int_equal(
-        nbj_publish_async(s.client, "js.a", nbj_str("x"), NBJ_PUBLISH(.timeout_ns = NBJ_MILLIS(40)), heard_outcome, &o),
-        NBJ_OK);
+    assert_int_equal(nbj_request_async(s.client, "nobody", nbj_str("x"), NBJ_REQUEST(.timeout_ns = NBJ_MILLIS(400)),
+                                       heard_reply, &h),
+                     NBJ_OK);
+    assert_int_equal(nbj_publish_async(s.client, "js.a", nbj_str("x"), NBJ_PUBLISH(.timeout_ns = NBJ_MILLIS(400)),
+                                       heard_outcome, &o),
+                     NBJ_OK);
     (void)nbj_loop_process(s.client); /* writes */
     for (int i = 0; i < 10; i++)
         loopback_turn(&s.server); /* answers */
-    nap(60);
+    nap(450);
     (void)nbj_loop_process(s.client);
     served_settle(&s);
     assert_int_equal(h.calls + o.calls, 2);

@@ -215,7 +215,7 @@ static inline void fix_feed_bytes(fixture *f, const void *data, size_t len)
         size_t n = f->piece > 0 && f->piece < room ? f->piece : room;
         n = n < len ? n : len;
         memcpy(at, from, n);
-        nbj__session_rx_commit(f->s, n, f->now);
+        nbj__session_rx_commit(f->s, n);
         fix_pump(f);
         from += n;
         len -= n;

@@ -42,7 +42,7 @@ static void end(peer *p)
     ts_alloc_done(&p->mem);
 }
 
-static void put_bytes(peer *p, const void *data, size_t len, nbj_time now)
+static void put_bytes(peer *p, const void *data, size_t len)
 {
     const uint8_t *from = data;
 
@@ -52,7 +52,7 @@ static void put_bytes(peer *p, const void *data, size_t len, nbj_time now)
         assert_int_equal(nbj__link_rx_space(&p->link, &at, &room), NBJ_OK);
         size_t n = len < room ? len : room;
         memcpy(at, from, n);
-        nbj__link_rx_commit(&p->link, n, now);
+        nbj__link_rx_commit(&p->link, n);
         from += n;
         len -= n;
     }
@@ -60,7 +60,7 @@ static void put_bytes(peer *p, const void *data, size_t len, nbj_time now)
 
 static void put(peer *p, const char *text)
 {
-    put_bytes(p, text, strlen(text), START);
+    put_bytes(p, text, strlen(text));
 }
 
 static nbj_status next(peer *p)
@@ -134,7 +134,7 @@ static void test_every_cut(void **state)
         size_t got = 0;
         begin(&p, NULL);
         for (size_t half = 0; half < 2; half++) {
-            put_bytes(&p, half == 0 ? all : all + cut, half == 0 ? cut : strlen(all) - cut, START);
+            put_bytes(&p, half == 0 ? all : all + cut, half == 0 ? cut : strlen(all) - cut);
             while (next(&p) == NBJ_OK) {
                 assert_true(got < COUNT(want));
                 assert_int_equal(p.ev.type, want[got++]);
@@ -378,11 +378,24 @@ static void test_any_octet_is_a_life_sign(void **state)
     assert_int_equal(nbj__link_on_time(&p.link, START + NBJ_SECONDS(30)), NBJ_OK);
     assert_int_equal(nbj__link_on_time(&p.link, START + NBJ_SECONDS(60)), NBJ_OK);
     assert_int_equal(p.link.pings_out, 2);
-    put_bytes(&p, "M", 1, START + NBJ_SECONDS(61)); /* the beginning of something */
+    put_bytes(&p, "M", 1); /* the beginning of something */
     assert_int_equal(nbj__link_on_time(&p.link, START + NBJ_SECONDS(90)), NBJ_OK);
     assert_int_equal(nbj__link_on_time(&p.link, START + NBJ_SECONDS(120)), NBJ_OK);
     assert_int_equal(p.link.pings_out, 2); /* silent again */
     assert_int_equal(nbj__link_on_time(&p.link, START + NBJ_SECONDS(150)), NBJ_E_STALE);
+    end(&p);
+}
+
+static void test_pings_of_a_server_are_none(void **state)
+{
+    (void)state;
+    peer p;
+    make_ready(&p, NULL);
+    assert_int_equal(nbj__link_on_time(&p.link, START + NBJ_SECONDS(30)), NBJ_OK);
+    assert_int_equal(nbj__link_on_time(&p.link, START + NBJ_SECONDS(60)), NBJ_OK);
+    put(&p, "PING\r\nPING\r\n"); /* it speaks, but nothing of ours arrives */
+    assert_int_equal(next(&p), NBJ_MORE);
+    assert_int_equal(nbj__link_on_time(&p.link, START + NBJ_SECONDS(90)), NBJ_E_STALE);
     end(&p);
 }
 
@@ -395,7 +408,7 @@ static void test_pong_resets(void **state)
     for (uint64_t turn = 1; turn < 10; turn++) {
         nbj_time now = START + turn * NBJ_SECONDS(30);
         assert_int_equal(nbj__link_on_time(&p.link, now), NBJ_OK);
-        put_bytes(&p, "PONG\r\n", 6, now + 1);
+        put_bytes(&p, "PONG\r\n", 6);
         expect(&p, NBJ__LINK_EV_PONG);
         assert_int_equal(p.link.pongs_got, turn + 1);
         assert_int_equal(p.link.pings_out, 0);
@@ -459,10 +472,10 @@ static void test_megabyte_in_small_pieces(void **state)
     for (size_t i = 0; i < SIZE; i++)
         body[i] = (uint8_t)(i * 7);
     int n = snprintf(line, sizeof line, "MSG big 1 %d\r\n", SIZE);
-    put_bytes(&p, line, (size_t)n, START);
+    put_bytes(&p, line, (size_t)n);
     for (size_t at = 0; at < SIZE; at += 1000) {
         assert_int_equal(next(&p), NBJ_MORE);
-        put_bytes(&p, body + at, SIZE - at < 1000 ? SIZE - at : 1000, START);
+        put_bytes(&p, body + at, SIZE - at < 1000 ? SIZE - at : 1000);
         if (at == 0)
             assert_true(p.mem.live_bytes < 100000); /* an announcement alone costs nothing */
     }
@@ -493,9 +506,9 @@ static void test_kept_chunk_survives_reads(void **state)
         memset(body, 'a' + i % 26, 1500);
         memcpy(body + 1500, "\r\n", 2);
         put(&p, line);
-        put_bytes(&p, body, 700, START);
+        put_bytes(&p, body, 700);
         assert_int_equal(next(&p), NBJ_MORE);
-        put_bytes(&p, body + 700, 802, START);
+        put_bytes(&p, body + 700, 802);
         expect(&p, NBJ__LINK_EV_MSG);
         kept[i] = nbj__chunk_retain(p.link.rx);
         payload[i] = p.ev.frame.payload;
@@ -521,7 +534,7 @@ static void test_room_for_every_read(void **state)
         assert_int_equal(nbj__link_rx_space(&p.link, &at, &room), NBJ_OK);
         assert_true(room >= 4096); /* never a dribble, whatever is held */
         memset(at, 'x', room);
-        nbj__link_rx_commit(&p.link, room, START);
+        nbj__link_rx_commit(&p.link, room);
     }
     end(&p);
 }
@@ -544,7 +557,7 @@ static void test_allocation_failures(void **state)
             if (st != NBJ_OK)
                 break;
             *at = (uint8_t)all[i];
-            nbj__link_rx_commit(&p.link, 1, START);
+            nbj__link_rx_commit(&p.link, 1);
             while ((st = next(&p)) == NBJ_OK) {
                 if (p.ev.type == NBJ__LINK_EV_SIGN)
                     (void)nbj__link_sign(&p.link, nbj_str("j"), nbj_str("n"), nbj_str("s")); /* its failure stays */
@@ -576,6 +589,7 @@ int main(void)
         cmocka_unit_test(test_info_later),
         cmocka_unit_test(test_stale_at_third_silence),
         cmocka_unit_test(test_any_octet_is_a_life_sign),
+        cmocka_unit_test(test_pings_of_a_server_are_none),
         cmocka_unit_test(test_pong_resets),
         cmocka_unit_test(test_ping_is_answered_in_order),
         cmocka_unit_test(test_ping_flood_is_bounded),

@@ -108,6 +108,7 @@ static void test_bad_urls(void **state)
         { "nats://a:99999", "port" },
         { "nats://bob:hunter2@a:x", "\"a:x\"" },
         { "nats://bob:hunter2@", "the host is missing" },
+        { "nats://bob:hunter,2@a", "(hidden)" }, /* a comma ends a URL: this is two, and the password is in both */
         { "nats://hunter2@a b", "character" },
         { "good,nats://bob:hunt%00er2@bad", "NUL" },
         { "nats://b%00b:hunter2@bad", "NUL" },
@@ -118,7 +119,7 @@ static void test_bad_urls(void **state)
         CHECK(cases[i].urls, try_begin(&s, cases[i].urls, 1, NULL) == NBJ_E_BAD_URL);
         CHECK(cases[i].urls, s.error.status == NBJ_E_BAD_URL);
         CHECK(s.error.text, strstr(s.error.text, cases[i].text) != NULL);
-        CHECK(s.error.text, strstr(s.error.text, "hunter2") == NULL && strstr(s.error.text, "bob") == NULL);
+        CHECK(s.error.text, strstr(s.error.text, "hunter") == NULL && strstr(s.error.text, "bob") == NULL);
         CHECK(cases[i].urls, s.mem.live_blocks == 0); /* it is empty */
         nbj__pool_free(&s.pool);
         end(&s);

@@ -37,15 +37,14 @@ static void test_drain_step_by_step(void **state)
     assert_int_equal(fix_request(&f, 0, "svc", NBJ_SECONDS(5)), NBJ_OK);
     fix_sent(&f);
     drain(NBJ_SECONDS(10));
-    drain(NBJ_SECONDS(1));                                      /* it drains already */
-    SENT(&f, "UNSUB 1\r\nPING\r\nUNSUB 2\r\nPING\r\nPING\r\n"); /* not the inbox of requests */
+    drain(NBJ_SECONDS(1));                      /* it drains already */
+    SENT(&f, "UNSUB 1\r\nUNSUB 2\r\nPING\r\n"); /* one barrier for all; not the inbox of requests */
     assert_int_equal(fix_subscribe(&f, 2, "b", 0), NBJ_E_DRAINING);
     assert_int_equal(fix_publish(&f, "p", "still"), NBJ_OK);
     fix_msg(&f, 1, "a", "", "on its way");
     fix_msg(&f, 2, "q", "", "on its way");
-    fix_feed(&f, "PONG\r\nPONG\r\n");
-    EVENTS(&f, "MSG 1 a 'on its way' | QUEUED 2 | ENDED 1 OK | ENDED 2 OK");
     fix_feed(&f, "PONG\r\n");
+    EVENTS(&f, "MSG 1 a 'on its way' | QUEUED 2 | ENDED 1 OK | ENDED 2 OK");
     SENT(&f, "PUB p 5\r\nstill\r\n"); /* it waits for the reply and for what is in the queue */
     assert_int_equal(fix_flush(&f, 1, NBJ_SECONDS(5)), NBJ_OK);
     fix_msg(&f, 3, f.inbox, "", "reply");
@@ -71,7 +70,7 @@ static void test_drain_in_one_piece_is_the_same(void **state)
     fix_sent(&f);
     drain(NBJ_SECONDS(10));
     fix_sent(&f);
-    fix_feed(&f, "MSG a 1 1\r\nx\r\nPONG\r\nPONG\r\n");
+    fix_feed(&f, "MSG a 1 1\r\nx\r\nPONG\r\n");
     SENT(&f, "PING\r\n");
     fix_feed(&f, "PONG\r\n");
     EVENTS(&f, "MSG 1 a 'x' | ENDED 1 OK | HANGUP | CLOSED OK");

@@ -215,7 +215,7 @@ static void turn(void)
         memcpy(at, server.out, n);
         server.out_len = 0;
         if (n > 0)
-            nbj__session_rx_commit(f.s, n, f.now);
+            nbj__session_rx_commit(f.s, n);
         fix_pump(&f);
     }
     fix_advance(&f, NBJ_MILLIS(50));

@@ -49,9 +49,9 @@ static const char *const bad[] = {
     "_INBOX.abc",
     "x$JS.ACK.S.C.1.2.3.4.5",
     "$js.ack.S.C.1.2.3.4.5",
-    "$JS.ACK.S.C.1.2.3.4",             /* 8 */
-    "$JS.ACK.S.C.1.2.3.4.5.6",         /* 10: neither form */
-    "$JS.ACK.d.h.S.C.1.2.3.4",         /* 10 */
+    "$JS.ACK.S.C.1.2.3.4",     /* 8 */
+    "$JS.ACK.S.C.1.2.3.4.5.6", /* 10: neither form */
+    "$JS.ACK.d.h.S.C.1.2.3.4", /* 10 */
     "$JS.ACK..C.1.2.3.4.5",
     "$JS.ACK.S..1.2.3.4.5",
     "$JS.ACK.S.C..2.3.4.5",

@@ -38,12 +38,20 @@ static void test_bodies(void **state)
 
     nbj__stream_config s = { .name = nbj_str("S"), .subjects = subjects, .subject_count = 1 };
     assert_int_equal(nbj__api_stream_create(&body, &s), NBJ_OK);
-    expect(&body, "{\"name\":\"S\",\"subjects\":[\"a.>\"],\"retention\":\"limits\",\"storage\":\"file\",\"discard\":\"old\","
-                  "\"max_consumers\":-1,\"max_msgs\":-1,\"max_bytes\":-1,\"max_age\":0,\"num_replicas\":1}");
+    expect(&body,
+           "{\"name\":\"S\",\"subjects\":[\"a.>\"],\"retention\":\"limits\",\"storage\":\"file\",\"discard\":\"old\","
+           "\"max_consumers\":-1,\"max_msgs\":-1,\"max_bytes\":-1,\"max_age\":0,\"num_replicas\":1}");
     nbj__buf_clear(&body);
-    s = (nbj__stream_config){ .name = nbj_str("S"), .subjects = subjects, .subject_count = 2,
-                              .retention = NBJ__RETENTION_WORK_QUEUE, .storage = NBJ__STORAGE_MEMORY, .max_messages = 5,
-                              .max_bytes = INT64_MAX, .max_age_ns = UINT64_MAX / 2, .duplicate_window_ns = 7, .replicas = 3 };
+    s = (nbj__stream_config){ .name = nbj_str("S"),
+                              .subjects = subjects,
+                              .subject_count = 2,
+                              .retention = NBJ__RETENTION_WORK_QUEUE,
+                              .storage = NBJ__STORAGE_MEMORY,
+                              .max_messages = 5,
+                              .max_bytes = INT64_MAX,
+                              .max_age_ns = UINT64_MAX / 2,
+                              .duplicate_window_ns = 7,
+                              .replicas = 3 };
     assert_int_equal(nbj__api_stream_create(&body, &s), NBJ_OK);
     expect(&body, "{\"name\":\"S\",\"subjects\":[\"a.>\",\"b\\\"\"],\"retention\":\"workqueue\",\"storage\":\"memory\","
                   "\"discard\":\"old\",\"max_consumers\":-1,\"max_msgs\":5,\"max_bytes\":9223372036854775807,"
@@ -57,12 +65,17 @@ static void test_bodies(void **state)
 
     nbj__consumer_config c = { .stream = nbj_str("S"), .durable = nbj_str("C") };
     assert_int_equal(nbj__api_consumer_create(&body, &c), NBJ_OK);
-    expect(&body, "{\"stream_name\":\"S\",\"config\":{\"durable_name\":\"C\",\"name\":\"C\",\"deliver_policy\":\"all\","
-                  "\"ack_policy\":\"explicit\",\"replay_policy\":\"instant\",\"ack_wait\":30000000000,\"max_deliver\":-1,"
-                  "\"max_ack_pending\":1000},\"action\":\"create\"}");
+    expect(&body,
+           "{\"stream_name\":\"S\",\"config\":{\"durable_name\":\"C\",\"name\":\"C\",\"deliver_policy\":\"all\","
+           "\"ack_policy\":\"explicit\",\"replay_policy\":\"instant\",\"ack_wait\":30000000000,\"max_deliver\":-1,"
+           "\"max_ack_pending\":1000},\"action\":\"create\"}");
     nbj__buf_clear(&body);
-    c = (nbj__consumer_config){ .stream = nbj_str("S"), .durable = nbj_str("C"), .filter_subject = nbj_str("a.b"),
-                                .ack_wait_ns = 1, .max_deliver = 2, .max_ack_pending = 3 };
+    c = (nbj__consumer_config){ .stream = nbj_str("S"),
+                                .durable = nbj_str("C"),
+                                .filter_subject = nbj_str("a.b"),
+                                .ack_wait_ns = 1,
+                                .max_deliver = 2,
+                                .max_ack_pending = 3 };
     assert_int_equal(nbj__api_consumer_create(&body, &c), NBJ_OK);
     expect(&body, "{\"stream_name\":\"S\",\"config\":{\"durable_name\":\"C\",\"name\":\"C\",\"deliver_policy\":\"all\","
                   "\"ack_policy\":\"explicit\",\"replay_policy\":\"instant\",\"ack_wait\":1,\"max_deliver\":2,"

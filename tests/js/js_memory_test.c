@@ -133,7 +133,7 @@ static void turn(void)
         size_t n = server.out_len < room ? server.out_len : room;
         memcpy(at, server.out, n);
         server.out_len = 0;
-        nbj__session_rx_commit(f.s, n, f.now);
+        nbj__session_rx_commit(f.s, n);
         fix_pump(&f);
     }
     fix_advance(&f, NBJ_MILLIS(100));

@@ -4,8 +4,9 @@
 #include "js/pull.h"
 
 #define CREATED "{\"type\":\"io.nats.jetstream.api.v1.consumer_create_response\",\"stream_name\":\"S\",\"name\":\"C\"}"
-#define ASKS(batch, body) "PUB $JS.API.CONSUMER.MSG.NEXT.S.C _INBOX.~ " body "\r\n{\"batch\":" batch \
-                          ",\"expires\":30000000000,\"idle_heartbeat\":5000000000}\r\n"
+#define ASKS(batch, body)                                                      \
+    "PUB $JS.API.CONSUMER.MSG.NEXT.S.C _INBOX.~ " body "\r\n{\"batch\":" batch \
+    ",\"expires\":30000000000,\"idle_heartbeat\":5000000000}\r\n"
 #define ASKS_10 ASKS("10", "62")
 
 static fixture f;
@@ -127,10 +128,12 @@ static void test_create(void **state)
     (void)state;
     fix_connect(&f, NULL);
     assert_int_equal(init(&(nbj__pull_options){ 0 }), NBJ_OK);
-    SENT(&f, "SUB _INBOX.~ 1\r\nSUB _INBOX.~.* 2\r\nPUB $JS.API.CONSUMER.CREATE.S.C _INBOX.~.R00000000 238\r\n"
-             "{\"stream_name\":\"S\",\"config\":{\"durable_name\":\"C\",\"name\":\"C\",\"deliver_policy\":\"all\",\"ack_policy\":"
-             "\"explicit\",\"replay_policy\":\"instant\",\"ack_wait\":30000000000,\"max_deliver\":-1,\"max_ack_pending\":1000,"
-             "\"filter_subject\":\"js.>\"},\"action\":\"create\"}\r\n");
+    SENT(
+        &f,
+        "SUB _INBOX.~ 1\r\nSUB _INBOX.~.* 2\r\nPUB $JS.API.CONSUMER.CREATE.S.C _INBOX.~.R00000000 238\r\n"
+        "{\"stream_name\":\"S\",\"config\":{\"durable_name\":\"C\",\"name\":\"C\",\"deliver_policy\":\"all\",\"ack_policy\":"
+        "\"explicit\",\"replay_policy\":\"instant\",\"ack_wait\":30000000000,\"max_deliver\":-1,\"max_ack_pending\":1000,"
+        "\"filter_subject\":\"js.>\"},\"action\":\"create\"}\r\n");
     assert_int_equal(nbj__pull_deadline(&pull), NBJ_TIME_NEVER); /* the request has one */
     answer_create(CREATED);
     SENT(&f, ASKS("256", "63"));
@@ -145,7 +148,8 @@ static void test_options(void **state)
     assert_int_equal(init(&(nbj__pull_options){ .batch = 1, .expires_ns = 1000, .heartbeat_ns = 900 }), NBJ_OK);
     fix_sent(&f);
     answer_create(CREATED);
-    SENT(&f, "PUB $JS.API.CONSUMER.MSG.NEXT.S.C _INBOX.~ 47\r\n{\"batch\":1,\"expires\":1000,\"idle_heartbeat\":500}\r\n");
+    SENT(&f,
+         "PUB $JS.API.CONSUMER.MSG.NEXT.S.C _INBOX.~ 47\r\n{\"batch\":1,\"expires\":1000,\"idle_heartbeat\":500}\r\n");
     deliver(1);
     assert_int_equal(strncmp(fix_sent(&f), "PUB $JS.API.CONSUMER.MSG.NEXT", 29), 0);
     end();
@@ -171,13 +175,16 @@ static const struct {
     nbj__pull_state state;
     nbj_status why;
 } creates[] = {
-    { "another configuration", "{\"error\":{\"code\":400,\"err_code\":10148,\"description\":\"consumer already exists\"}}",
-      NBJ__PULL_GONE, NBJ_E_EXISTS_DIFFERENT },
+    { "another configuration",
+      "{\"error\":{\"code\":400,\"err_code\":10148,\"description\":\"consumer already exists\"}}", NBJ__PULL_GONE,
+      NBJ_E_EXISTS_DIFFERENT },
     { "no stream", "{\"error\":{\"code\":404,\"err_code\":10059,\"description\":\"stream not found\"}}", NBJ__PULL_GONE,
       NBJ_E_STREAM_NOT_FOUND },
-    { "not enabled", "{\"error\":{\"code\":503,\"err_code\":10039,\"description\":\"jetstream not enabled for account\"}}",
+    { "not enabled",
+      "{\"error\":{\"code\":503,\"err_code\":10039,\"description\":\"jetstream not enabled for account\"}}",
       NBJ__PULL_GONE, NBJ_E_JS_DISABLED },
-    { "anything else", "{\"error\":{\"code\":400,\"err_code\":10093,\"description\":\"filter\"}}", NBJ__PULL_GONE, NBJ_E_JS },
+    { "anything else", "{\"error\":{\"code\":400,\"err_code\":10093,\"description\":\"filter\"}}", NBJ__PULL_GONE,
+      NBJ_E_JS },
     { "not now", "{\"error\":{\"code\":503,\"err_code\":10008,\"description\":\"temporarily unavailable\"}}",
       NBJ__PULL_STALLED, NBJ_E_JS_UNAVAILABLE },
     { "nobody", NULL, NBJ__PULL_STALLED, NBJ_E_NO_RESPONDERS },
@@ -307,7 +314,8 @@ static const struct {
     { "expired", "408 Request Timeout", LEFT("10"), ASKS_10, NBJ__PULL_RUNNING, 0, NBJ_OK },
     { "expired, partly filled", "408 Request Timeout", LEFT("7"), ASKS("7", "61"), NBJ__PULL_RUNNING, 0, NBJ_OK },
     { "one of two expired", "408 Request Timeout", LEFT("3"), "", NBJ__PULL_RUNNING, 0, NBJ_OK },
-    { "more left than asked for", "408 Request Timeout", LEFT("18446744073709551615"), ASKS_10, NBJ__PULL_RUNNING, 0, NBJ_OK },
+    { "more left than asked for", "408 Request Timeout", LEFT("18446744073709551615"), ASKS_10, NBJ__PULL_RUNNING, 0,
+      NBJ_OK },
     { "what is left makes no sense", "408 Request Timeout", LEFT("-1"), ASKS_10, NBJ__PULL_RUNNING, 0, NBJ_OK },
     { "before 2.9.4", "408 Request Timeout", "", ASKS_10, NBJ__PULL_RUNNING, 0, NBJ_OK },
     { "others wait", "408 Requests Pending", "", ASKS_10, NBJ__PULL_RUNNING, 0, NBJ_OK },
@@ -319,8 +327,10 @@ static const struct {
     { "deleted", "409 Consumer Deleted", "", "", NBJ__PULL_STALLED, NBJ__PULL_CREATING, NBJ_E_CONSUMER_NOT_FOUND },
     { "push", "409 Consumer is push based", "", "", NBJ__PULL_STALLED, NBJ__PULL_CREATING, NBJ_E_JS },
     { "its batch limit", "409 Exceeded MaxRequestBatch of 5", "", "", NBJ__PULL_STALLED, NBJ__PULL_CREATING, NBJ_E_JS },
-    { "its expiry limit", "409 Exceeded MaxRequestExpires of 5s", "", "", NBJ__PULL_STALLED, NBJ__PULL_CREATING, NBJ_E_JS },
-    { "its octet limit", "409 Exceeded MaxRequestMaxBytes of 5", "", "", NBJ__PULL_STALLED, NBJ__PULL_CREATING, NBJ_E_JS },
+    { "its expiry limit", "409 Exceeded MaxRequestExpires of 5s", "", "", NBJ__PULL_STALLED, NBJ__PULL_CREATING,
+      NBJ_E_JS },
+    { "its octet limit", "409 Exceeded MaxRequestMaxBytes of 5", "", "", NBJ__PULL_STALLED, NBJ__PULL_CREATING,
+      NBJ_E_JS },
     { "waiting", "409 Exceeded MaxWaiting", "", "", NBJ__PULL_STALLED, NBJ__PULL_RUNNING, NBJ_E_JS_UNAVAILABLE },
     { "bad request", "400 Bad Request - heartbeat", "", "", NBJ__PULL_STALLED, NBJ__PULL_CREATING, NBJ_E_JS },
     { "level", "412 Required Api Level", "", "", NBJ__PULL_STALLED, NBJ__PULL_CREATING, NBJ_E_JS },
@@ -426,7 +436,9 @@ static void test_reconnect(void **state)
     fix_sent(&f);
     fix_feed(&f, "PONG\r\n");
     assert_int_equal(pull.state, NBJ__PULL_RUNNING);
-    SENT(&f, "SUB _INBOX.~ 1\r\nSUB _INBOX.~.* 2\r\n" ASKS_10); /* all of it: what was asked for died with the server's side */
+    SENT(
+        &f,
+        "SUB _INBOX.~ 1\r\nSUB _INBOX.~.* 2\r\n" ASKS_10); /* all of it: what was asked for died with the server's side */
     end();
 }
 

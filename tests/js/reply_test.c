@@ -23,7 +23,8 @@ static const struct {
     { "{\"stream\":\"S\",\"seq\":7}", "S", "", 7, false },
     { "{\"stream\":\"S\", \"seq\":1,\"duplicate\": true}", "S", "", 1, true },
     { "{\"stream\":\"S\", \"seq\": 18446744073709551615, \"domain\":\"hub\"}", "S", "hub", UINT64_MAX, false },
-    { " {\"val\":\"12\",\"seq\":2,\"stream\":\"S\",\"batch\":\"id\",\"count\":3,\"new\":{\"a\":[]}}\n", "S", "", 2, false },
+    { " {\"val\":\"12\",\"seq\":2,\"stream\":\"S\",\"batch\":\"id\",\"count\":3,\"new\":{\"a\":[]}}\n", "S", "", 2,
+      false },
     { "{\"stream\":\"S\",\"seq\":3,\"duplicate\":false,\"error\":null}", "S", "", 3, false },
 };
 
@@ -48,9 +49,21 @@ static void test_bad_acks(void **state)
     memset(long_name + strlen(long_name), 'x', 300);
     strcat(long_name, "\"}");
     const char *const payloads[] = {
-        "", "+OK", "[]", "7", "{", "{}", "{\"stream\":\"S\"}", "{\"seq\":1}", "{\"stream\":\"S\",\"seq\":0}",
-        "{\"stream\":\"\",\"seq\":1}", "{\"stream\":\"S\",\"seq\":-1}", "{\"stream\":\"S\",\"seq\":\"1\"}",
-        "{\"stream\":7,\"seq\":1}", "{\"stream\":\"S\",\"seq\":1}x", long_name,
+        "",
+        "+OK",
+        "[]",
+        "7",
+        "{",
+        "{}",
+        "{\"stream\":\"S\"}",
+        "{\"seq\":1}",
+        "{\"stream\":\"S\",\"seq\":0}",
+        "{\"stream\":\"\",\"seq\":1}",
+        "{\"stream\":\"S\",\"seq\":-1}",
+        "{\"stream\":\"S\",\"seq\":\"1\"}",
+        "{\"stream\":7,\"seq\":1}",
+        "{\"stream\":\"S\",\"seq\":1}x",
+        long_name,
     };
     for (size_t i = 0; i < COUNT(payloads); i++) {
         nbj__pub_ack ack;
@@ -121,11 +134,13 @@ static void test_error_text(void **state)
     nbj__json *o = NULL;
     nbj_error error;
     nbj__js_about about = { "RIDES", "worker" };
-    nbj_msg m = with("{\"type\":\"x\",\"error\":{\"code\":404,\"err_code\":10059,\"description\":\"stream not \\u001b[1mfound\"}}");
+    nbj_msg m = with(
+        "{\"type\":\"x\",\"error\":{\"code\":404,\"err_code\":10059,\"description\":\"stream not \\u001b[1mfound\"}}");
     assert_int_equal(nbj__js_reply_parse(&m, about, &o, &error), NBJ_E_STREAM_NOT_FOUND);
     assert_null(o);
-    assert_string_equal(error.text, "stream RIDES, consumer worker: stream not ?[1mfound (10059); create the stream first "
-                                    "(nbj_stream_ensure does)");
+    assert_string_equal(error.text,
+                        "stream RIDES, consumer worker: stream not ?[1mfound (10059); create the stream first "
+                        "(nbj_stream_ensure does)");
     assert_int_equal(error.err_code, 10059);
     about.consumer = NULL;
     m = with("{\"error\":{}}");

@@ -4,7 +4,6 @@
 
 #include "loop_client.h"
 #include "proxy.h"
-#include "raw.h"
 #include "server.h"
 
 #include <stdio.h>
@@ -347,6 +346,37 @@ static void test_cut_while_full(void **state)
     ts_raw_close(r);
 }
 
+/* What waits to be written besides messages belongs to its connection: a subscription that is given up meanwhile does not
+ * come to life on the next one. */
+static void test_cut_while_subscribing(void **state)
+{
+    ts_client *c = ts_client_connect(PROXIED(.max_outgoing_bytes = LIMIT, .wait_when_full = true));
+    ts_raw *r = ts_raw_open(ts_server_port(server));
+    ts_sink ghost = { 0 }, real = { 0 };
+
+    (void)state;
+    ts_proxy_stall(proxy, TS_TO_SERVER, true);
+    (void)fill(c, "cut");
+    ts_subscribe(c, &ghost, "ghost");
+    ts_subscribe(c, &real, "real");
+    ts_proxy_refuse(proxy, true);
+    ts_proxy_cut_now(proxy, TS_RST);
+    ts_proxy_stall(proxy, TS_TO_SERVER, false);
+    (void)ts_await(c, NBJ_EVENT_DISCONNECTED);
+    ts_sink_free(&ghost);
+    let_in();
+    (void)ts_await(c, NBJ_EVENT_RECONNECTED);
+    ts_flush(c);
+    ts_raw_pub(r, "ghost", NULL, "x", 1);
+    ts_raw_pub(r, "real", NULL, "x", 1);
+    ts_raw_flush(r);
+    ts_flush(c);
+    assert_int_equal(real.count, 1);
+    assert_int_equal(nbj_client_stats_of(c->client).unwanted, 0);
+    ts_sink_free(&real);
+    ts_raw_close(r);
+}
+
 static int end_test(void **state)
 {
     (void)state;
@@ -370,6 +400,7 @@ int main(void)
         cmocka_unit_test_teardown(test_smaller_maximum_under_a_connection, end_test),
         cmocka_unit_test_teardown(test_cut_while_writing, end_test),
         cmocka_unit_test_teardown(test_cut_while_full, end_test),
+        cmocka_unit_test_teardown(test_cut_while_subscribing, end_test),
     };
 
     return cmocka_run_group_tests(tests, start, stop);

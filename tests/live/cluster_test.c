@@ -4,7 +4,6 @@
 
 #include "loop_client.h"
 #include "port.h"
-#include "raw.h"
 #include "server.h"
 
 #include <stdio.h>

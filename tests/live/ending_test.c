@@ -5,7 +5,6 @@
 #include "loop_client.h"
 #include "port.h"
 #include "proxy.h"
-#include "raw.h"
 #include "server.h"
 
 #include <stdio.h>
@@ -15,7 +14,7 @@ static ts_server *server;
 static int start_server(void **state)
 {
     (void)state;
-    server = ts_server_start(NULL);
+    server = ts_server_start(&(ts_server_options){ .jetstream = true });
     return 0;
 }
 
@@ -53,15 +52,6 @@ static void send_numbers(ts_client *c, const char *subject, int count)
     }
 }
 
-static void publish_numbers(ts_raw *r, const char *subject, int count)
-{
-    char number[16];
-
-    for (int i = 0; i < count; i++)
-        ts_raw_pub(r, subject, NULL, number, (size_t)snprintf(number, sizeof number, "%d", i));
-    ts_raw_flush(r);
-}
-
 static void check_closed(ts_client *c, nbj_status why)
 {
     const nbj_error *e = ts_await(c, NBJ_EVENT_CLOSED);
@@ -89,7 +79,7 @@ static void test_drain_delivers_all(void **state)
     ts_raw_sub(r, "ask", "2");
     ts_subscribe(c, &in, "in");
     ts_flush(c);
-    publish_numbers(r, "in", 2000);
+    ts_publish_numbers(r, "in", 0, 2000);
     send_numbers(c, "out", 2000);
     assert_int_equal(nbj_request_async(c->client, "ask", nbj_str("?"), NULL, ts_on_reply, &a), NBJ_OK);
     assert_int_equal(nbj_flush_async(c->client, 0, ts_on_flushed, &flush), NBJ_OK);
@@ -135,7 +125,7 @@ static void test_drain_lets_callbacks_send(void **state)
     ts_raw_sub(r, "forwarded", "1");
     assert_int_equal(nbj_subscribe(c->client, "forward", NULL, forward, c, &sub), NBJ_OK);
     ts_flush(c);
-    publish_numbers(r, "forward", 1000);
+    ts_publish_numbers(r, "forward", 0, 1000);
     nbj_client_drain(c->client, NBJ_SECONDS(10));
     nbj_client_drain(c->client, NBJ_SECONDS(10)); /* twice is once */
     (void)ts_turn(0);
@@ -225,10 +215,32 @@ static void test_drain_over_a_lost_connection(void **state)
 
 /* -- close and release, from everywhere -- */
 
-typedef enum place { AT_CONNECTED, AT_DISCONNECTED, AT_MSG, AT_REPLY, AT_MANY, AT_FLUSH, AT_END, PLACES } place;
+typedef enum place {
+    AT_CONNECTED,
+    AT_DISCONNECTED,
+    AT_MSG,
+    AT_REPLY,
+    AT_MANY,
+    AT_FLUSH,
+    AT_END,
+    AT_ENSURED,
+    AT_PUBLISHED,
+    AT_STATE,
+    AT_DELIVERY,
+    PLACES
+} place;
 
-static const char *const place_names[] = { "CONNECTED", "DISCONNECTED",         "message", "reply", "one of many",
-                                           "flush",     "end of a subscription" };
+static const char *const place_names[] = { "CONNECTED",
+                                           "DISCONNECTED",
+                                           "message",
+                                           "reply",
+                                           "one of many",
+                                           "flush",
+                                           "end of a subscription",
+                                           "stream ensured",
+                                           "publish's outcome",
+                                           "state of a pull",
+                                           "delivery" };
 
 typedef enum way { BY_CLOSE, BY_RELEASE, BY_DRAIN, WAYS } way;
 
@@ -237,6 +249,7 @@ typedef struct ender {
     place place;
     way way;
     nbj_sub *sub;
+    nbj_pull *pull;
     unsigned times;
 } ender;
 
@@ -301,19 +314,59 @@ static void flush_ends(void *user, nbj_status status, uint64_t round_trip_ns)
     end_it(user, AT_FLUSH);
 }
 
+static void ensured_ends(void *user, nbj_status status, const nbj_error *error)
+{
+    (void)status;
+    (void)error;
+    end_it(user, AT_ENSURED);
+}
+
+static void published_ends(void *user, const nbj_publish_result *result)
+{
+    (void)result;
+    end_it(user, AT_PUBLISHED);
+}
+
+static void state_ends(void *user, nbj_pull *pull, nbj_pull_state state, const nbj_error *error)
+{
+    (void)pull;
+    (void)error;
+    if (state == NBJ_PULL_RUNNING)
+        end_it(user, AT_STATE);
+}
+
+static void delivery_ends(void *user, nbj_pull *pull, const nbj_msg *msg)
+{
+    (void)pull;
+    (void)!nbj_ack(msg);
+    end_it(user, AT_DELIVERY);
+    (void)!nbj_ack(msg); /* the message in hand is still there */
+}
+
 /* All that can call back is under way when the loop begins. */
 static void begin_all(ender *e)
 {
+    const uint64_t short_ns = NBJ_MILLIS(200); /* a reply may be lost with its connection */
     nbj_client *c = e->c->client;
+    const nbj_stream_config *stream =
+        NBJ_STREAM_CONFIG(.name = "END", .subjects = NBJ_LIST("stored"), .storage = NBJ_STORAGE_MEMORY);
 
     assert_int_equal(nbj_subscribe(c, "end.*", NBJ_SUB(.on_end = end_ends, .max_messages = 8), msg_ends, e, &e->sub),
                      NBJ_OK);
-    assert_int_equal(nbj_request_async(c, "end.ask", nbj_str("x"), NULL, reply_ends, e), NBJ_OK);
-    assert_int_equal(nbj_request_many_async(c, "end.ask", nbj_str("x"), NBJ_REQUEST(.max_replies = 1), many_ends, e),
+    assert_int_equal(nbj_request_async(c, "end.ask", nbj_str("x"), NBJ_REQUEST(.timeout_ns = short_ns), reply_ends, e),
+                     NBJ_OK);
+    assert_int_equal(nbj_request_many_async(c, "end.ask", nbj_str("x"),
+                                            NBJ_REQUEST(.timeout_ns = short_ns, .max_replies = 1), many_ends, e),
                      NBJ_OK);
     assert_int_equal(nbj_flush_async(c, 0, flush_ends, e), NBJ_OK);
-    for (int i = 0; i < 8; i++)
+    assert_int_equal(nbj_stream_ensure_async(c, stream, short_ns, ensured_ends, e), NBJ_OK);
+    for (int i = 0; i < 8; i++) {
         ts_send(e->c, "end.x", "x");
+        assert_int_equal(nbj_publish_async(c, "stored", nbj_str("x"), NULL, published_ends, e), NBJ_OK);
+    }
+    assert_int_equal(nbj_pull_start(c, NBJ_CONSUMER_CONFIG(.stream = "END", .durable = "end", .on_state = state_ends),
+                                    delivery_ends, e, &e->pull),
+                     NBJ_OK);
 }
 
 static void test_end_in_callbacks(void **state)
@@ -336,19 +389,57 @@ static void test_end_in_callbacks(void **state)
         }
         TURN_UNTIL(e.times > 0 || e.c->closed, TS_WAIT_MS);
         if (e.way == BY_RELEASE) {
-            nbj_client *still_there = e.c->client; /* the subscription holds it */
+            nbj_client *still_there = e.c->client; /* the subscription and the pull hold it */
             CHECK(name, nbj_loop_process(still_there) == NBJ_E_CLOSED && strchr(e.c->trail, 'X') == NULL);
             e.c->client = NULL;
-            nbj_sub_release(e.sub);
         } else {
             TURN_UNTIL(e.c->closed, TS_WAIT_MS);
             CHECK(name, e.c->trail[e.c->events - 1] == 'X');
-            nbj_sub_release(e.sub);
         }
+        nbj_sub_release(e.sub);
+        nbj_pull_release(e.pull);
         CHECK(name, e.times >= 1);
         ts_client_free(e.c);
     }
     ts_proxy_free(p);
+}
+
+static void on_event_turn(void *user, nbj_client *client, const nbj_event *event)
+{
+    char *trail = user;
+
+    trail[strlen(trail)] = ts_letter(event->type);
+    assert_int_equal(nbj_loop_process(client), NBJ_E_STATE); /* not from within */
+    if (event->type == NBJ_EVENT_CONNECTED)
+        nbj_client_drain(client, NBJ_SECONDS(10));
+}
+
+/* The loop for whoever has none. */
+static void test_loop_turn(void **state)
+{
+    char trail[8] = "";
+    nbj_client *c = NULL;
+    const nbj_client_options *o =
+        NBJ_CLIENT_OPTIONS(.url = ts_server_url(server), .on_event = on_event_turn, .user_data = trail);
+
+    (void)state;
+    assert_int_equal(nbj_loop_open(&c, o, NULL), NBJ_OK);
+    nbj_time until = ts_now() + NBJ_MILLIS(TS_WAIT_MS);
+    while (nbj_loop_turn(c, NBJ_MILLIS(100)) == NBJ_OK)
+        assert_true(ts_now() < until);
+    assert_string_equal(trail, "CX");
+    assert_int_equal(nbj_loop_turn(c, 0), NBJ_E_CLOSED);
+    nbj_client_release(c);
+
+    assert_int_equal(nbj_loop_open(&c, NBJ_CLIENT_OPTIONS(.url = ts_server_url(server)), NULL), NBJ_OK);
+    while (!nbj_client_is_connected(c))
+        assert_int_equal(nbj_loop_turn(c, NBJ_SECONDS(1)), NBJ_OK);
+    nbj_time before = ts_now();
+    for (int i = 0; i < 5; i++) /* more than the server's own PING can wake */
+        assert_int_equal(nbj_loop_turn(c, NBJ_MILLIS(20)), NBJ_OK);
+    CHECK("it waits, but no longer than it may",
+          ts_now() - before > NBJ_MILLIS(20) && ts_now() - before < NBJ_SECONDS(5));
+    nbj_client_release(c);
 }
 
 static void test_release_at_any_time(void **state)
@@ -398,6 +489,7 @@ int main(void)
         cmocka_unit_test_teardown(test_drain_without_a_connection, end_test),
         cmocka_unit_test_teardown(test_drain_over_a_lost_connection, end_test),
         cmocka_unit_test_teardown(test_end_in_callbacks, end_test),
+        cmocka_unit_test_teardown(test_loop_turn, end_test),
         cmocka_unit_test_teardown(test_release_at_any_time, end_test),
         cmocka_unit_test_teardown(test_close_at_any_time, end_test),
     };

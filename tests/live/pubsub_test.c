@@ -3,7 +3,6 @@
 #define _GNU_SOURCE
 
 #include "loop_client.h"
-#include "raw.h"
 #include "server.h"
 
 #include <stdio.h>
@@ -40,16 +39,6 @@ static ts_client *connect_one(void)
 static ts_raw *open_raw(void)
 {
     return ts_raw_open(ts_server_port(server));
-}
-
-/* |count| messages with the numbers from |first| on as payloads; the server has them all when it returns. */
-static void publish_numbers(ts_raw *r, const char *subject, int first, int count)
-{
-    char number[16];
-
-    for (int i = first; i < first + count; i++)
-        ts_raw_pub(r, subject, NULL, number, (size_t)snprintf(number, sizeof number, "%d", i));
-    ts_raw_flush(r);
 }
 
 /* -- payloads -- */
@@ -339,7 +328,7 @@ static void test_queue_groups(void **state)
     ts_subscribe(b, &plain, "jobs");
     ts_flush(a);
     ts_flush(b);
-    publish_numbers(r, "jobs", 0, GROUP_MESSAGES);
+    ts_publish_numbers(r, "jobs", 0, GROUP_MESSAGES);
     ts_flush(a);
     ts_flush(b);
     assert_int_equal(member[0].count + member[1].count + member[2].count, GROUP_MESSAGES);

@@ -5,7 +5,6 @@
 
 #include "loop_client.h"
 #include "proxy.h"
-#include "raw.h"
 #include "server.h"
 
 #include <stdio.h>
@@ -76,12 +75,10 @@ static void make_stream(const char *name, const char *storage)
 /* Stores numbers |first| … as <stream>.n. */
 static void store_numbers(const char *stream, int first, int count)
 {
-    char subject[64], number[16];
+    char subject[64];
 
     snprintf(subject, sizeof subject, "%s.n", stream);
-    for (int i = first; i < first + count; i++)
-        ts_raw_pub(peer, subject, NULL, number, (size_t)snprintf(number, sizeof number, "%d", i));
-    ts_raw_flush(peer);
+    ts_publish_numbers(peer, subject, first, count);
 }
 
 /* A number of what the server says about the consumer "<stream>.<name>"; -1: it is not there. */

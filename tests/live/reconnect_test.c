@@ -5,7 +5,6 @@
 #include "loop_client.h"
 #include "port.h"
 #include "proxy.h"
-#include "raw.h"
 #include "server.h"
 
 #include <dirent.h>
@@ -36,12 +35,13 @@ static void test_kill_and_restart(void **state)
 {
     ts_server *s = ts_server_start(NULL);
     ts_client *c = ts_client_connect(QUICK(.url = ts_server_url(s)));
-    ts_sink plain = { 0 }, wild = { 0 }, member = { 0 };
+    ts_sink plain = { 0 }, wild = { 0 }, member = { 0 }, other = { 0 };
 
     (void)state;
     ts_subscribe(c, &plain, "k.one");
     ts_subscribe(c, &wild, "k.*");
     ts_subscribe_with(c, &member, "k.>", (nbj_sub_options){ .queue_group = "g" });
+    ts_subscribe_with(c, &other, "k.>", (nbj_sub_options){ .queue_group = "g" });
     ts_flush(c);
     for (unsigned round = 1; round <= 5; round++) {
         ts_server_kill9(s);
@@ -56,7 +56,8 @@ static void test_kill_and_restart(void **state)
         ts_raw_pub(r, "k.one", NULL, "x", 1);
         ts_raw_flush(r);
         ts_flush(c);
-        CHECK("all renewed", plain.count == round && wild.count == round && member.count == round);
+        CHECK("all renewed", plain.count == round && wild.count == round);
+        CHECK("still a group", member.count + other.count == round);
         ts_raw_close(r);
     }
     assert_string_equal(c->trail, "CDRDRDRDRDR");
@@ -64,6 +65,7 @@ static void test_kill_and_restart(void **state)
     ts_sink_free(&plain);
     ts_sink_free(&wild);
     ts_sink_free(&member);
+    ts_sink_free(&other);
     ts_client_free(c);
     ts_server_free(s);
 }
@@ -79,6 +81,33 @@ static void test_stopped_in_order(void **state)
     ts_server_restart(s);
     (void)ts_await(c, NBJ_EVENT_RECONNECTED);
     ts_client_free(c);
+    ts_server_free(s);
+}
+
+/* Asked for, it does not wait, however short the connection was, and not even for a back-off that has begun. */
+static void test_reconnect_at_once(void **state)
+{
+    ts_server *s = ts_server_start(NULL);
+    ts_proxy *p = ts_proxy_start(ts_server_port(s));
+    ts_client *c =
+        ts_client_connect(NBJ_CLIENT_OPTIONS(.url = url_of(ts_proxy_port(p)), .reconnect_first_ns = NBJ_HOURS(1),
+                                             .reconnect_max_ns = NBJ_HOURS(1)));
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        nbj_client_reconnect(c->client);
+        assert_int_equal(ts_await(c, NBJ_EVENT_DISCONNECTED)->status, NBJ_E_CANCELLED);
+        (void)ts_await(c, NBJ_EVENT_RECONNECTED);
+    }
+    ts_proxy_cut_now(p, TS_FIN);
+    (void)ts_await(c, NBJ_EVENT_DISCONNECTED);
+    ts_turn_for(20);
+    assert_false(nbj_client_is_connected(c->client));
+    nbj_client_reconnect(c->client);
+    (void)ts_await(c, NBJ_EVENT_RECONNECTED);
+    ts_flush(c);
+    ts_client_free(c);
+    ts_proxy_free(p);
     ts_server_free(s);
 }
 
@@ -452,6 +481,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_kill_and_restart, end_test),
         cmocka_unit_test_teardown(test_stopped_in_order, end_test),
+        cmocka_unit_test_teardown(test_reconnect_at_once, end_test),
         cmocka_unit_test_teardown(test_no_reconnect, end_test),
         cmocka_unit_test_teardown(test_max_reconnects, end_test),
         cmocka_unit_test_teardown(test_refused, end_test),

@@ -3,7 +3,6 @@
 #define _GNU_SOURCE
 
 #include "loop_client.h"
-#include "raw.h"
 #include "server.h"
 
 #include <stdio.h>
@@ -36,16 +35,6 @@ static ts_client *connect_one(void)
     return ts_client_at(ts_server_url(server));
 }
 
-/* |count| messages with the numbers from |first| on as payloads; the server has them all when it returns. */
-static void publish_numbers(ts_raw *r, const char *subject, int first, int count)
-{
-    char number[16];
-
-    for (int i = first; i < first + count; i++)
-        ts_raw_pub(r, subject, NULL, number, (size_t)snprintf(number, sizeof number, "%d", i));
-    ts_raw_flush(r);
-}
-
 /* A client and another peer, for tests of one subscription. */
 typedef struct pair {
     ts_client *c;
@@ -60,7 +49,7 @@ static pair open_pair(void)
 /* The server's messages so far have come to |p->c|. */
 static void publish_and_receive(const pair *p, const char *subject, int first, int count)
 {
-    publish_numbers(p->r, subject, first, count);
+    ts_publish_numbers(p->r, subject, first, count);
     ts_flush(p->c);
 }
 
@@ -148,6 +137,7 @@ static void test_max_across_a_reconnect(void **state)
     check_ended(&s, 10, NBJ_OK);
     check_ended(&later, 12, NBJ_OK);
     assert_string_equal(p.c->trail, "CDRDR");
+    CHECK("the server sends no more than that", nbj_client_stats_of(p.c->client).unwanted == 0);
     ts_sink_free(&s);
     ts_sink_free(&later);
     ts_raw_close(p.r);
@@ -164,7 +154,7 @@ static void test_drain_brings_what_is_on_its_way(void **state)
     ts_subscribe(p.c, &s, "drain");
     ts_subscribe(p.c, &other, "drain");
     ts_flush(p.c);
-    publish_numbers(p.r, "drain", 0, 5000); /* nobody turns the client meanwhile */
+    ts_publish_numbers(p.r, "drain", 0, 5000); /* nobody turns the client meanwhile */
     assert_int_equal(s.count, 0);
     assert_int_equal(nbj_sub_drain(s.sub), NBJ_OK);
     assert_int_equal(nbj_sub_drain(s.sub), NBJ_E_STATE);
@@ -187,7 +177,7 @@ static void test_unsubscribe_drops_what_is_on_its_way(void **state)
     (void)state;
     ts_subscribe(p.c, &s, "cut");
     ts_flush(p.c);
-    publish_numbers(p.r, "cut", 0, 100);
+    ts_publish_numbers(p.r, "cut", 0, 100);
     assert_int_equal(nbj_unsubscribe(s.sub, 0), NBJ_OK);
     ts_flush(p.c);
     check_ended(&s, 0, NBJ_OK);
@@ -333,7 +323,7 @@ static void test_drain_of_a_client_waits_for_queues(void **state)
     nbj_sub *sub = subscribe_queued(p.c, "wait", 0, 0);
 
     (void)state;
-    publish_numbers(p.r, "wait", 0, 2);
+    ts_publish_numbers(p.r, "wait", 0, 2);
     nbj_client_drain(p.c->client, NBJ_SECONDS(10));
     TURN_UNTIL(nbj_sub_pending(sub) == 2, TS_WAIT_MS);
     take(sub, "0");
@@ -361,7 +351,7 @@ static void test_retained_messages_keep(void **state)
     ts_flush(p.c);
     for (int i = 0; i < 100; i++) {
         ts_raw_printf(p.r, "HPUB keep.%d rep 18 20\r\nNATS/1.0\r\nN:%02d\r\n\r\n%02d\r\n", i, i, i);
-        publish_numbers(p.r, "pass", 10 * i, 10);
+        ts_publish_numbers(p.r, "pass", 10 * i, 10);
         ts_flush(p.c);
     }
     ts_sink_free(&passing);
@@ -422,9 +412,9 @@ static void test_release_in_a_callback(void **state)
     assert_int_equal(nbj_subscribe(p.c->client, "juggle", NULL, release_both, &j, &j.self), NBJ_OK);
     assert_int_equal(nbj_subscribe(p.c->client, "juggle.not", NULL, never, &j, &j.sibling), NBJ_OK);
     ts_flush(p.c);
-    publish_numbers(p.r, "juggle", 0, 1);
-    publish_numbers(p.r, "juggle.not", 0, 10);
-    publish_numbers(p.r, "juggle", 1, 10);
+    ts_publish_numbers(p.r, "juggle", 0, 1);
+    ts_publish_numbers(p.r, "juggle.not", 0, 10);
+    ts_publish_numbers(p.r, "juggle", 1, 10);
     ts_flush(p.c);
     assert_int_equal(j.calls, 1);
     publish_and_receive(&p, "juggle", 0, 10);

@@ -308,11 +308,10 @@ static void test_nonce(void **state)
         jv_doc info = jv_parse(str_skip(model_output(c), 5));
         assert_null(info.error);
         str nonce = jv_str(info.root, "nonce");
-        snprintf(
-            text, sizeof text,
-            "CONNECT {\"verbose\":false,\"pedantic\":false,\"lang\":\"c\",\"version\":\"1\",\"protocol\":1,"
-            "\"nkey\":\"UX\",\"sig\":\"signed:%.*s%s\"}\r\nPING\r\n",
-            (int)nonce.len, nonce.ptr, right ? "" : "x");
+        snprintf(text, sizeof text,
+                 "CONNECT {\"verbose\":false,\"pedantic\":false,\"lang\":\"c\",\"version\":\"1\",\"protocol\":1,"
+                 "\"nkey\":\"UX\",\"sig\":\"signed:%.*s%s\"}\r\nPING\r\n",
+                 (int)nonce.len, nonce.ptr, right ? "" : "x");
         jv_free(&info);
         say(c, text, 1);
         CHECK(right ? "let in" : "refused", wrote(c, right ? "PONG\r\n" : "-ERR 'Authorization Violation'\r\n"));

@@ -435,7 +435,7 @@ static bool read_some(sim *s)
     }
     size_t n = net_read(s->conn, at, room);
     sim_note(s, n, s->w.now);
-    nbj__session_rx_commit(s->session, n, s->w.now);
+    nbj__session_rx_commit(s->session, n);
     return true;
 }
 

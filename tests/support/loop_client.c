@@ -311,6 +311,15 @@ void ts_on_published(void *published, const nbj_publish_result *result)
     p->error = result->error;
 }
 
+void ts_publish_numbers(ts_raw *r, const char *subject, int first, int count)
+{
+    char number[16];
+
+    for (int i = first; i < first + count; i++)
+        ts_raw_pub(r, subject, NULL, number, (size_t)snprintf(number, sizeof number, "%d", i));
+    ts_raw_flush(r);
+}
+
 bool ts_same(nbj_bytes octets, const char *text)
 {
     return nbj_bytes_equal(octets, nbj_str(text));

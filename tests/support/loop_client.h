@@ -7,6 +7,7 @@
 #include <nbj/nbj.h>
 
 #include "check.h"
+#include "raw.h"
 
 #define TS_WAIT_MS 10000 /* long enough for anything that should happen soon, on a busy machine too */
 #define TS_TURN_MS 5     /* of one turn within a wait */
@@ -119,6 +120,9 @@ typedef struct ts_published {
 void ts_on_published(void *published, const nbj_publish_result *result);
 
 /* -- small ones -- */
+
+/* Another client's messages, with the numbers from |first| on as payloads; the server has them all when it returns. */
+void ts_publish_numbers(ts_raw *r, const char *subject, int first, int count);
 
 bool ts_same(nbj_bytes octets, const char *text);
 
