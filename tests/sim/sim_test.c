@@ -16,7 +16,7 @@
 
 #define SEEDS 10000
 #define TWICE_EVERY 50           /* seeds that are run twice */
-#define ENOUGH_FOR_COVERAGE 2000 /* seeds from which on every transition has to be taken */
+#define ENOUGH_FOR_COVERAGE 10000 /* seeds from which on every transition has to be taken */
 
 static uint64_t current;
 
