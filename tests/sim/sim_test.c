@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #define SEEDS 10000
-#define TWICE_EVERY 50           /* seeds that are run twice */
+#define TWICE_EVERY 50            /* seeds that are run twice */
 #define ENOUGH_FOR_COVERAGE 10000 /* seeds from which on every transition has to be taken */
 
 static uint64_t current;
