@@ -435,4 +435,33 @@ static inline nbj_status fix_flush(fixture *f, size_t i, uint64_t timeout_ns)
     return nbj__session_flush(f->s, &f->call[i], f->now + timeout_ns, f->now);
 }
 
+static inline nbj__session_options fix_urls(const char *list)
+{
+    return (nbj__session_options){ .urls = nbj_str(list), .no_randomize = true };
+}
+
+/* A session on |list| whose first DIAL has been taken. */
+static inline void fix_open_urls(fixture *f, const char *list)
+{
+    nbj__session_options o = fix_urls(list);
+
+    fix_open(f, &o);
+    fix_pump(f);
+    f->events[0] = '\0';
+}
+
+/* Lets time pass until the next DIAL. Returns how long it took. */
+static inline uint64_t fix_wait_for_dial(fixture *f)
+{
+    nbj_time begin = f->now;
+
+    assert_int_equal(nbj__session_phase(f->s), NBJ__PHASE_WAITING);
+    nbj_time due = nbj__session_deadline(f->s);
+    fix_at(f, due - 1);
+    EVENTS(f, "");
+    fix_at(f, due);
+    assert_int_equal(nbj__session_phase(f->s), NBJ__PHASE_DIALING);
+    return f->now - begin;
+}
+
 #endif

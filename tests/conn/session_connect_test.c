@@ -4,40 +4,6 @@
 
 static fixture f;
 
-static nbj__session_options urls(const char *list)
-{
-    return (nbj__session_options){ .urls = nbj_str(list), .no_randomize = true };
-}
-
-/* A session on |list| whose first DIAL has been taken. */
-static void open_urls(const char *list)
-{
-    nbj__session_options o = urls(list);
-
-    fix_open(&f, &o);
-    fix_pump(&f);
-    f.events[0] = '\0';
-}
-
-static void refuse(void)
-{
-    fix_lose(&f, NBJ_E_REFUSED);
-}
-
-/* Lets time pass until the next DIAL. Returns how long it took. */
-static uint64_t wait_for_dial(void)
-{
-    nbj_time begin = f.now;
-
-    assert_int_equal(nbj__session_phase(f.s), NBJ__PHASE_WAITING);
-    nbj_time due = nbj__session_deadline(f.s);
-    fix_at(&f, due - 1);
-    EVENTS(&f, "");
-    fix_at(&f, due);
-    assert_int_equal(nbj__session_phase(f.s), NBJ__PHASE_DIALING);
-    return f.now - begin;
-}
-
 /* --- the first connection --- */
 
 static void test_first(void **state)
@@ -74,14 +40,14 @@ static void test_first(void **state)
 static void test_first_fails(void **state)
 {
     (void)state;
-    open_urls("a,b");
-    refuse();
+    fix_open_urls(&f, "a,b");
+    fix_lose(&f, NBJ_E_REFUSED);
     EVENTS(&f, "DIAL b:4222"); /* at once: it was not tried yet */
-    refuse();
+    fix_lose(&f, NBJ_E_REFUSED);
     EVENTS(&f, "CLOSED E_NO_SERVERS"); /* each once, unless asked otherwise */
     fix_close(&f);
-    open_urls("a");
-    refuse();
+    fix_open_urls(&f, "a");
+    fix_lose(&f, NBJ_E_REFUSED);
     EVENTS(&f, "CLOSED E_REFUSED");
     fix_close(&f);
 }
@@ -90,7 +56,7 @@ static void test_closing_text_names_the_server(void **state)
 {
     (void)state;
     nbj__event ev;
-    open_urls("nats://bob:hunter2@example.org:5000");
+    fix_open_urls(&f, "nats://bob:hunter2@example.org:5000");
     nbj__session_lost(f.s, NBJ_E_REFUSED, "connection refused", f.now);
     f.is_open = false;
     assert_int_equal(nbj__session_next(f.s, f.now, &ev), NBJ_OK);
@@ -104,16 +70,16 @@ static void test_closing_text_names_the_server(void **state)
 static void test_first_is_retried_when_asked(void **state)
 {
     (void)state;
-    nbj__session_options o = urls("a,b");
+    nbj__session_options o = fix_urls("a,b");
     o.retry_first_connect = true;
     fix_open(&f, &o);
     EVENTS(&f, "DIAL a:4222");
-    refuse();
+    fix_lose(&f, NBJ_E_REFUSED);
     EVENTS(&f, "DIAL b:4222");
     for (int i = 0; i < 50; i++) {
-        refuse();
+        fix_lose(&f, NBJ_E_REFUSED);
         if (nbj__session_phase(f.s) == NBJ__PHASE_WAITING)
-            wait_for_dial();
+            fix_wait_for_dial(&f);
         const char *got = fix_events(&f);
         assert_int_equal(strncmp(got, "DIAL ", 5), 0);
     }
@@ -125,7 +91,7 @@ static void test_first_is_retried_when_asked(void **state)
 static void test_connect_timeout(void **state)
 {
     (void)state;
-    open_urls("a,b,c,d");
+    fix_open_urls(&f, "a,b,c,d");
     fix_advance(&f, NBJ_SECONDS(5) - 1);
     EVENTS(&f, "");
     fix_advance(&f, 1); /* while dialing: the driver is told to stop */
@@ -147,7 +113,7 @@ static void test_connect_timeout(void **state)
 static void test_dialed_too_late_is_nothing(void **state)
 {
     (void)state;
-    open_urls("a");
+    fix_open_urls(&f, "a");
     nbj__session_close(f.s, NBJ_OK, NULL);
     EVENTS(&f, "HANGUP | CLOSED OK");
     nbj__session_dialed(f.s, f.now);
@@ -172,7 +138,7 @@ static void test_handshake_refusals_go_on(void **state)
                   { FIX_INFO "-ERR 'Authorization Violation'\r\n" },
                   { "INFO {\"tls_required\":true}\r\n" } };
     for (size_t i = 0; i < COUNT(cases); i++) {
-        open_urls("a,b");
+        fix_open_urls(&f, "a,b");
         fix_dialed(&f);
         fix_feed(&f, cases[i].octets);
         EVENTS(&f, "HANGUP | DIAL b:4222");
@@ -198,7 +164,7 @@ static void test_credentials(void **state)
         { "t@a", "u", "p", "tok", "\"no_responders\":true,\"auth_token\":\"t\"}\r\n" },
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
-        nbj__session_options o = urls(cases[i].url);
+        nbj__session_options o = fix_urls(cases[i].url);
         o.user = nbj_str(cases[i].user);
         o.password = nbj_str(cases[i].password);
         o.token = nbj_str(cases[i].token);
@@ -244,7 +210,7 @@ static void test_signature(void **state)
     EVENTS(&f, "CONNECTED");
     fix_lose(&f, NBJ_E_EOF);
     EVENTS(&f, "DISCONNECTED E_EOF");
-    wait_for_dial();
+    fix_wait_for_dial(&f);
     fix_dialed(&f);
     f.events[0] = '\0';
     fix_feed(&f, "INFO {\"nonce\":\"another\"}\r\n");
@@ -257,7 +223,7 @@ static void test_auth_errors(void **state)
 {
     (void)state;
     for (int fatal = 0; fatal < 2; fatal++) {
-        nbj__session_options o = urls("a");
+        nbj__session_options o = fix_urls("a");
         o.retry_first_connect = true;
         o.auth_errors_are_fatal = fatal != 0;
         fix_open(&f, &o);
@@ -272,7 +238,7 @@ static void test_auth_errors(void **state)
             if (fatal != 0 && i == 2)
                 break;
             EVENTS(&f, "HANGUP"); /* it may have been put right */
-            wait_for_dial();
+            fix_wait_for_dial(&f);
         }
         fix_pump(&f);
         if (fatal != 0)

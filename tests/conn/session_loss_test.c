@@ -4,40 +4,6 @@
 
 static fixture f;
 
-static nbj__session_options urls(const char *list)
-{
-    return (nbj__session_options){ .urls = nbj_str(list), .no_randomize = true };
-}
-
-/* A session on |list| whose first DIAL has been taken. */
-static void open_urls(const char *list)
-{
-    nbj__session_options o = urls(list);
-
-    fix_open(&f, &o);
-    fix_pump(&f);
-    f.events[0] = '\0';
-}
-
-static void refuse(void)
-{
-    fix_lose(&f, NBJ_E_REFUSED);
-}
-
-/* Lets time pass until the next DIAL. Returns how long it took. */
-static uint64_t wait_for_dial(void)
-{
-    nbj_time begin = f.now;
-
-    assert_int_equal(nbj__session_phase(f.s), NBJ__PHASE_WAITING);
-    nbj_time due = nbj__session_deadline(f.s);
-    fix_at(&f, due - 1);
-    EVENTS(&f, "");
-    fix_at(&f, due);
-    assert_int_equal(nbj__session_phase(f.s), NBJ__PHASE_DIALING);
-    return f.now - begin;
-}
-
 /* --- losing --- */
 
 static void test_loss_and_reconnect(void **state)
@@ -63,7 +29,7 @@ static void test_short_life_backs_off(void **state)
         fix_advance(&f, NBJ_MILLIS(999));
         fix_lose(&f, NBJ_E_EOF);
         EVENTS(&f, "DISCONNECTED E_EOF");
-        uint64_t waited = wait_for_dial();
+        uint64_t waited = fix_wait_for_dial(&f);
         longest = waited > longest ? waited : longest;
         fix_shake(&f, FIX_INFO);
     }
@@ -75,28 +41,28 @@ static void test_short_life_backs_off(void **state)
 static void test_servers_in_turn(void **state)
 {
     (void)state;
-    open_urls("a,b,c");
+    fix_open_urls(&f, "a,b,c");
     fix_shake(&f, FIX_INFO);
     fix_advance(&f, NBJ_SECONDS(10));
     fix_lose(&f, NBJ_E_EOF);
     EVENTS(&f, "DISCONNECTED E_EOF | DIAL b:4222");
-    refuse();
+    fix_lose(&f, NBJ_E_REFUSED);
     EVENTS(&f, "DIAL c:4222");
-    refuse();
+    fix_lose(&f, NBJ_E_REFUSED);
     EVENTS(&f, "DIAL a:4222"); /* healthy when last seen */
-    refuse();
-    assert_true(wait_for_dial() <= NBJ_MILLIS(100)); /* only now all of them have failed */
+    fix_lose(&f, NBJ_E_REFUSED);
+    assert_true(fix_wait_for_dial(&f) <= NBJ_MILLIS(100)); /* only now all of them have failed */
     fix_close(&f);
 }
 
 static void test_no_reconnect(void **state)
 {
     (void)state;
-    nbj__session_options o = urls("a,b");
+    nbj__session_options o = fix_urls("a,b");
     o.no_reconnect = true;
     fix_open(&f, &o);
     EVENTS(&f, "DIAL a:4222");
-    refuse();
+    fix_lose(&f, NBJ_E_REFUSED);
     EVENTS(&f, "DIAL b:4222"); /* connecting once is allowed to take several servers */
     fix_shake(&f, FIX_INFO);
     fix_advance(&f, NBJ_SECONDS(10));
@@ -108,7 +74,7 @@ static void test_no_reconnect(void **state)
 static void test_max_reconnects(void **state)
 {
     (void)state;
-    nbj__session_options o = urls("a,b");
+    nbj__session_options o = fix_urls("a,b");
     o.max_reconnects = 2;
     fix_open(&f, &o);
     fix_shake(&f, FIX_INFO);
@@ -120,7 +86,7 @@ static void test_max_reconnects(void **state)
         if (nbj__session_phase(f.s) == NBJ__PHASE_WAITING)
             fix_at(&f, nbj__session_deadline(f.s));
         else if (f.is_open && ++failures > 0)
-            refuse();
+            fix_lose(&f, NBJ_E_REFUSED);
         assert_true(failures <= 4);
     }
     assert_int_equal(failures, 4); /* each server twice */
@@ -271,7 +237,7 @@ static void test_too_large_for_the_next_server(void **state)
 static void test_reconnect(void **state)
 {
     (void)state;
-    open_urls("a,b");
+    fix_open_urls(&f, "a,b");
     nbj__session_reconnect(f.s, f.now); /* it is at it already */
     EVENTS(&f, "");
     fix_shake(&f, FIX_INFO);
@@ -280,9 +246,9 @@ static void test_reconnect(void **state)
     fix_shake(&f, FIX_INFO);
     nbj__session_reconnect(f.s, f.now);
     EVENTS(&f, "HANGUP | DISCONNECTED E_CANCELLED | DIAL a:4222");
-    refuse();
+    fix_lose(&f, NBJ_E_REFUSED);
     EVENTS(&f, "DIAL b:4222");
-    refuse();
+    fix_lose(&f, NBJ_E_REFUSED);
     EVENTS(&f, "");
     nbj__session_reconnect(f.s, f.now); /* does not wait for its time */
     fix_pump(&f);
@@ -296,7 +262,7 @@ static void test_discovery(void **state)
 {
     (void)state;
     static const char info[] = "INFO {\"headers\":true,\"connect_urls\":[\"x:1\",\"y:2\"]}\r\n";
-    open_urls("a");
+    fix_open_urls(&f, "a");
     fix_dialed(&f);
     fix_feedf(&f, "%sPONG\r\n", info);
     EVENTS(&f, "DISCOVERED | CONNECTED");
@@ -312,7 +278,7 @@ static void test_discovery(void **state)
     EVENTS(&f, "DISCONNECTED E_EOF | DIAL x:1");
     fix_close(&f);
 
-    nbj__session_options o = urls("a");
+    nbj__session_options o = fix_urls("a");
     o.ignore_discovered = true;
     fix_open(&f, &o);
     fix_pump(&f);
@@ -392,7 +358,7 @@ static void test_same_seed_same_life(void **state)
         for (int i = 0; i < 40; i++) {
             fix_pump(&f);
             if (f.is_open)
-                refuse();
+                fix_lose(&f, NBJ_E_REFUSED);
             else
                 fix_at(&f, nbj__session_deadline(f.s));
             fix_log(&f, "at %llu", (unsigned long long)(f.now - FIX_START));
