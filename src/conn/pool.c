@@ -114,7 +114,7 @@ static nbj_bytes without_user(nbj_bytes url, nbj_bytes list)
         if (*p == '@')
             from = p + 1 > from ? p + 1 : from;
     }
-    return from < url.ptr + url.len ? nbj_view(from, (size_t)(url.ptr + url.len - from)) : nbj_str("(hidden)");
+    return from < url.ptr + url.len ? nbj_view(from, (size_t)(url.ptr + url.len - from)) : nbj_str("***");
 }
 
 static nbj_status bad_url(nbj_bytes text, nbj_bytes list, const char *why, nbj_error *error)
