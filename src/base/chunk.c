@@ -10,11 +10,15 @@ nbj__chunk *nbj__chunk_new(const nbj_allocator *alloc, size_t cap)
     c->alloc = alloc;
     atomic_init(&c->refs, 1);
     c->cap = cap;
+    c->under = NULL;
     return c;
 }
 
 void nbj__chunk_release(nbj__chunk *c)
 {
-    if (c != NULL && atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) == 1)
+    while (c != NULL && atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) == 1) {
+        nbj__chunk *under = c->under;
         nbj__free(c->alloc, c, sizeof *c + c->cap);
+        c = under;
+    }
 }

@@ -12,6 +12,7 @@ typedef struct nbj__chunk {
     const nbj_allocator *alloc;
     atomic_uint refs;
     size_t cap;
+    struct nbj__chunk *under; /* what lies in this one points into that one, which it holds; NULL: none */
     uint8_t data[];
 } nbj__chunk;
 

@@ -157,7 +157,6 @@ static void show_msg(nbj__session *s, const nbj__frame *f, nbj__event *ev)
     m->reply = f->reply;
     m->headers = f->headers;
     m->payload = f->payload;
-    m->sid = f->sid;
     m->chunk = s->link.rx;
     ev->msg = m;
     s->stats.in_msgs++;
@@ -256,7 +255,7 @@ static bool on_link_event(nbj__session *s, nbj_time now, const nbj__link_event *
 /* Everything that came is worked off. */
 static bool settle(nbj__session *s, nbj_time now)
 {
-    if (s->blocked_since == NBJ_TIME_NEVER && nbj__session_tx(s).len > 0)
+    if (s->blocked_since == NBJ_TIME_NEVER && nbj__session_has_tx(s))
         s->blocked_since = now;
     return nbj__session_is_ready(s) && nbj__session_leave_if_done(s, now);
 }
@@ -266,6 +265,7 @@ nbj_status nbj__session_next(nbj__session *s, nbj_time now, nbj__event *ev)
     nbj__chunk_release(s->last_rx);
     s->last_rx = NULL;
     for (;;) {
+        nbj__session_tidy_out(s);
         nbj__link_event le = { 0 };
         *ev = (nbj__event){ 0 };
         if (take_own(s, now, ev))

@@ -12,12 +12,14 @@
 void nbj__outbox_init(nbj__outbox *o, const nbj_allocator *alloc, size_t limit)
 {
     *o = (nbj__outbox){ .limit = limit };
-    nbj__buf_init(&o->buf, alloc, limit + CONTROL_ROOM);
+    nbj__buf_init(&o->front, alloc, limit + CONTROL_ROOM);
+    nbj__buf_init(&o->back, alloc, limit + CONTROL_ROOM);
 }
 
 void nbj__outbox_free(nbj__outbox *o)
 {
-    nbj__buf_free(&o->buf);
+    nbj__buf_free(&o->front);
+    nbj__buf_free(&o->back);
     o->written = 0;
 }
 
@@ -27,6 +29,12 @@ static size_t size_of(const nbj__outgoing *m)
     return m->subject.len + m->reply.len + nbj__outgoing_size(m) + LINE_REST;
 }
 
+/* Octets that are held, written ones included. */
+static size_t held(const nbj__outbox *o)
+{
+    return nbj__buf_len(&o->front) + nbj__buf_len(&o->back);
+}
+
 bool nbj__outbox_can_hold(const nbj__outbox *o, const nbj__outgoing *m)
 {
     return size_of(m) <= o->limit;
@@ -34,30 +42,41 @@ bool nbj__outbox_can_hold(const nbj__outbox *o, const nbj__outgoing *m)
 
 nbj_status nbj__outbox_publish(nbj__outbox *o, const nbj__outgoing *m)
 {
-    return nbj__buf_len(&o->buf) + size_of(m) > o->limit ? NBJ_E_FULL : nbj__emit_pub(&o->buf, m);
+    return held(o) + size_of(m) > o->limit ? NBJ_E_FULL : nbj__emit_pub(&o->back, m);
 }
 
 nbj_status nbj__outbox_append(nbj__outbox *o, nbj_bytes frame)
 {
-    return nbj__buf_len(&o->buf) + frame.len > o->limit ? NBJ_E_FULL : nbj__buf_append(&o->buf, frame.ptr, frame.len);
+    return held(o) + frame.len > o->limit ? NBJ_E_FULL : nbj__buf_append(&o->back, frame.ptr, frame.len);
+}
+
+nbj_bytes nbj__outbox_view(nbj__outbox *o)
+{
+    if (nbj__buf_len(&o->front) == 0) {
+        nbj__buf empty = o->front;
+        o->front = o->back;
+        o->back = empty;
+    }
+    nbj_bytes all = nbj__buf_view(&o->front);
+    return all.len > 0 ? nbj_view(all.ptr + o->written, all.len - o->written) : all;
 }
 
 void nbj__outbox_sent(nbj__outbox *o, size_t len)
 {
-    assert(len <= nbj__outbox_len(o));
+    assert(len <= nbj__buf_len(&o->front) - o->written);
     o->written += len;
-    if (o->written == nbj__buf_len(&o->buf)) { /* the usual case costs no look at operations */
-        nbj__buf_clear(&o->buf);
+    if (o->written == nbj__buf_len(&o->front)) { /* the usual case costs no look at operations */
+        nbj__buf_clear(&o->front);
         o->written = 0;
         return;
     }
     for (;;) { /* each operation is walked over once in its life */
         bool is_pub = false;
-        size_t op = nbj__emitted_len(nbj__buf_view(&o->buf), &is_pub);
+        size_t op = nbj__emitted_len(nbj__buf_view(&o->front), &is_pub);
         assert(op > 0);
         if (op > o->written)
             return;
-        nbj__buf_consume(&o->buf, op);
+        nbj__buf_consume(&o->front, op);
         o->written -= op;
     }
 }
@@ -67,36 +86,41 @@ void nbj__outbox_drop_begun(nbj__outbox *o)
     bool is_pub = false;
 
     if (o->written > 0)
-        nbj__buf_consume(&o->buf, nbj__emitted_len(nbj__buf_view(&o->buf), &is_pub));
+        nbj__buf_consume(&o->front, nbj__emitted_len(nbj__buf_view(&o->front), &is_pub));
     o->written = 0;
 }
 
 typedef bool keep_fn(nbj_bytes op, bool is_pub, const void *arg);
 
-/* Keeps the operations that |keep| wants, moving them together. Returns how many went. */
-static size_t filter(nbj__outbox *o, keep_fn *keep, const void *arg)
+/* Keeps the operations of |b| that |keep| wants, moving them together. Returns how many went. */
+static size_t filter_buf(nbj__buf *b, keep_fn *keep, const void *arg)
 {
-    size_t from = o->buf.head;
+    size_t from = b->head;
     size_t to = from;
     size_t dropped = 0;
 
-    while (from < o->buf.tail) {
+    while (from < b->tail) {
         bool is_pub = false;
-        nbj_bytes rest = nbj_view(o->buf.ptr + from, o->buf.tail - from);
+        nbj_bytes rest = nbj_view(b->ptr + from, b->tail - from);
         size_t op = nbj__emitted_len(rest, &is_pub);
         assert(op > 0);
         if (keep(nbj_view(rest.ptr, op), is_pub, arg)) {
-            memmove(o->buf.ptr + to, rest.ptr, op);
+            memmove(b->ptr + to, rest.ptr, op);
             to += op;
         } else {
             dropped++;
         }
         from += op;
     }
-    o->buf.tail = to;
-    if (o->buf.head == o->buf.tail)
-        nbj__buf_clear(&o->buf);
+    b->tail = to;
+    if (b->head == b->tail)
+        nbj__buf_clear(b);
     return dropped;
+}
+
+static size_t filter(nbj__outbox *o, keep_fn *keep, const void *arg)
+{
+    return filter_buf(&o->front, keep, arg) + filter_buf(&o->back, keep, arg);
 }
 
 /* The line of |op| without its CRLF. */
@@ -129,7 +153,7 @@ void nbj__outbox_rewind(nbj__outbox *o, nbj_bytes inbox)
     if (NBJ__CANARY(TORSO)) {
         size_t torso = o->written;
         o->written = 0;
-        nbj__buf_consume(&o->buf, torso);
+        nbj__buf_consume(&o->front, torso);
         return;
     }
     o->written = 0;

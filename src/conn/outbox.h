@@ -2,7 +2,10 @@
 /* Operations on their way out. While connected they leave in order; when the connection is lost, publishes of which not
  * every octet was written stay, whole, for the next connection, and all others go, because the session renews them
  * itself. A publish whose last octet was written is gone: whether the server took it is unknown, and resending is the
- * business of who knows message ids. */
+ * business of who knows message ids.
+ *
+ * Two buffers take turns: what is being written is neither added to nor moved, so that one thread may write it while
+ * others add to the other. */
 #ifndef NBJ_CONN_OUTBOX_H
 #define NBJ_CONN_OUTBOX_H
 
@@ -10,9 +13,10 @@
 #include "wire/emit.h"
 
 typedef struct nbj__outbox {
-    nbj__buf buf;   /* begins with an operation */
-    size_t written; /* octets at its front that the socket took: less than that operation's length */
-    size_t limit;   /* for publishes; the rest of the buffer's limit is for control operations */
+    nbj__buf front; /* is being written; begins with an operation */
+    nbj__buf back;  /* what was added since; whole operations, behind those of the front */
+    size_t written; /* octets at the front that the socket took: less than its first operation's length */
+    size_t limit;   /* for publishes; the rest of a buffer's limit is for control operations */
 } nbj__outbox;
 
 void nbj__outbox_init(nbj__outbox *o, const nbj_allocator *alloc, size_t limit);
@@ -27,20 +31,16 @@ nbj_status nbj__outbox_publish(nbj__outbox *o, const nbj__outgoing *m);
 /* Octets that wait. */
 static inline size_t nbj__outbox_len(const nbj__outbox *o)
 {
-    return nbj__buf_len(&o->buf) - o->written;
+    return nbj__buf_len(&o->front) + nbj__buf_len(&o->back) - o->written;
 }
 
-/* What to write now. */
-static inline nbj_bytes nbj__outbox_view(const nbj__outbox *o)
-{
-    nbj_bytes all = nbj__buf_view(&o->buf);
-
-    return all.len > o->written ? nbj_view(all.ptr + o->written, all.len - o->written) : nbj_view(NULL, 0);
-}
+/* What to write now; it stays where it is until nbj__outbox_sent, or a call below that speaks of a loss. */
+nbj_bytes nbj__outbox_view(nbj__outbox *o);
 
 /* Adds an operation that nbj__emit_pub has encoded. */
 nbj_status nbj__outbox_append(nbj__outbox *o, nbj_bytes frame);
 
+/* The socket took |len| octets of the view. */
 void nbj__outbox_sent(nbj__outbox *o, size_t len);
 
 /* The connection is lost: keeps the publishes, except those with a reply to |inbox| and a token that is not of a request:

@@ -7,14 +7,25 @@
 #include "wire/headers.h"
 #include "wire/subject.h"
 
-nbj_bytes nbj__session_tx(const nbj__session *s)
+static bool has_connection(const nbj__session *s)
 {
-    if ((s->phase != NBJ__PHASE_SHAKING && s->phase != NBJ__PHASE_READY) || s->hangup_is_due)
+    return (s->phase == NBJ__PHASE_SHAKING || s->phase == NBJ__PHASE_READY) && !s->hangup_is_due;
+}
+
+bool nbj__session_has_tx(const nbj__session *s)
+{
+    if (!has_connection(s))
+        return false;
+    return nbj__buf_len(&s->link.tx) > 0 || (s->phase == NBJ__PHASE_READY && nbj__outbox_len(&s->out) > 0 &&
+                                             (s->leave_barrier == 0 || s->leave_quota > 0));
+}
+
+nbj_bytes nbj__session_tx(nbj__session *s)
+{
+    if (!nbj__session_has_tx(s))
         return nbj_view(NULL, 0);
     if (nbj__buf_len(&s->link.tx) > 0)
         return nbj__buf_view(&s->link.tx);
-    if (s->phase != NBJ__PHASE_READY)
-        return nbj_view(NULL, 0);
     nbj_bytes out = nbj__outbox_view(&s->out);
     if (s->leave_barrier > 0 && out.len > s->leave_quota)
         out.len = s->leave_quota;
@@ -23,7 +34,11 @@ nbj_bytes nbj__session_tx(const nbj__session *s)
 
 void nbj__session_sent(nbj__session *s, size_t len, nbj_time now)
 {
-    if (s->phase != NBJ__PHASE_SHAKING && s->phase != NBJ__PHASE_READY)
+    if (s->out_is_lost) { /* what was written last counts, although the connection is gone */
+        nbj__outbox_sent(&s->out, len);
+        return;
+    }
+    if (!has_connection(s))
         return;
     if (nbj__buf_len(&s->link.tx) > 0) {
         nbj__buf_consume(&s->link.tx, len);
@@ -32,8 +47,8 @@ void nbj__session_sent(nbj__session *s, size_t len, nbj_time now)
         if (s->leave_barrier > 0)
             s->leave_quota -= len;
     }
-    s->blocked_since = nbj__session_tx(s).len > 0 ? now : NBJ_TIME_NEVER;
-    if (s->wants_writable && nbj__buf_len(&s->out.buf) <= s->opt.max_outgoing_bytes / 2) {
+    s->blocked_since = nbj__session_has_tx(s) ? now : NBJ_TIME_NEVER;
+    if (s->wants_writable && nbj__outbox_len(&s->out) <= s->opt.max_outgoing_bytes / 2) {
         s->wants_writable = false;
         nbj__session_note(s, NBJ__EV_WRITABLE);
     }

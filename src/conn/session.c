@@ -132,6 +132,21 @@ void nbj__session_free(nbj__session *s)
     nbj__free(s->opt.alloc, s, sizeof *s);
 }
 
+void nbj__session_tidy_out(nbj__session *s)
+{
+    if (!s->out_is_lost || s->hangup_is_due)
+        return;
+    s->out_is_lost = false;
+    if (s->phase == NBJ__PHASE_CLOSED) {
+        nbj__outbox_free(&s->out);
+        return;
+    }
+    if (s->lost.status == NBJ_E_MAX_PAYLOAD || s->lost.status == NBJ_E_CONTROL_LINE)
+        nbj__outbox_drop_begun(&s->out); /* the next server would say the same */
+    if (!NBJ__CANARY(RESENT_TWICE))
+        nbj__outbox_rewind(&s->out, nbj_str(s->inbox_prefix));
+}
+
 static void hang_up(nbj__session *s)
 {
     s->dial_is_due = false;
@@ -161,7 +176,7 @@ void nbj__session_close(nbj__session *s, nbj_status why, const char *text)
     hang_up(s);
     s->server = NULL;
     s->drain_due = NBJ_TIME_NEVER;
-    nbj__outbox_free(&s->out);
+    s->out_is_lost = true;
     if (!NBJ__CANARY(PENDING_LEFT))
         nbj__session_finish_requests(s, NBJ_E_CLOSED);
     for (nbj__node *n; (n = nbj__list_first(&s->flushes)) != NULL;)
@@ -240,10 +255,7 @@ void nbj__session_lose(nbj__session *s, nbj_status status, const char *text, nbj
     set_lost(s, status, text);
     bool goes_on = judge_server(s, status, now);
     hang_up(s);
-    if (status == NBJ_E_MAX_PAYLOAD || status == NBJ_E_CONTROL_LINE)
-        nbj__outbox_drop_begun(&s->out); /* the next server would say the same */
-    if (!NBJ__CANARY(RESENT_TWICE))
-        nbj__outbox_rewind(&s->out, nbj_str(s->inbox_prefix));
+    s->out_is_lost = true;
     nbj__session_flushes_lost(s);
     nbj__session_end_draining(s);
     if (was_ready)
@@ -301,7 +313,7 @@ void nbj__session_dialed(nbj__session *s, nbj_time now)
         .handshake_ns = s->dial_at > now ? s->dial_at - now : 0,
         .ping_interval_ns = s->opt.ping_interval_ns,
         .max_pings_out = s->opt.max_pings_out,
-        .out = &s->out.buf,
+        .out = &s->out.back,
         .observer = s->opt.observer,
     };
     nbj__link_init(&s->link, &cfg, now);
@@ -362,7 +374,7 @@ nbj_time nbj__session_deadline(const nbj__session *s)
 /* On a slow network an unanswered PING may still wait behind other octets: then the write timeout judges the server. */
 static bool ping_may_be_unsent(const nbj__session *s)
 {
-    return s->phase == NBJ__PHASE_READY && s->link.pings_out > 0 && nbj__session_tx(s).len > 0;
+    return s->phase == NBJ__PHASE_READY && s->link.pings_out > 0 && nbj__session_has_tx(s);
 }
 
 static void connection_on_time(nbj__session *s, nbj_time now)
@@ -434,7 +446,7 @@ const char *nbj__session_host(const nbj__session *s, uint16_t *port)
 
 size_t nbj__session_outgoing(const nbj__session *s)
 {
-    return nbj__outbox_len(&s->out);
+    return s->phase != NBJ__PHASE_CLOSED ? nbj__outbox_len(&s->out) : 0;
 }
 
 size_t nbj__session_server_count(const nbj__session *s)

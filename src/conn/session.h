@@ -149,7 +149,11 @@ void nbj__session_lost(nbj__session *s, nbj_status status, const char *text, nbj
 nbj_status nbj__session_sign(nbj__session *s, nbj_bytes jwt, nbj_bytes nkey, nbj_bytes signature, nbj_time now);
 nbj_status nbj__session_rx_space(nbj__session *s, uint8_t **at, size_t *len); /* NBJ_E_NOMEM */
 void nbj__session_rx_commit(nbj__session *s, size_t len);
-nbj_bytes nbj__session_tx(const nbj__session *s); /* empty: nothing to write now */
+bool nbj__session_has_tx(const nbj__session *s);
+
+/* What to write now; empty: nothing. Once the connection is ready, the view stays while other calls add to what waits,
+ * until nbj__session_sent, or until the driver has obeyed HANGUP or said lost: another thread may write it meanwhile. */
+nbj_bytes nbj__session_tx(nbj__session *s);
 void nbj__session_sent(nbj__session *s, size_t len, nbj_time now);
 nbj_time nbj__session_deadline(const nbj__session *s); /* 0: there are events to take now */
 void nbj__session_on_time(nbj__session *s, nbj_time now);
@@ -186,6 +190,9 @@ nbj_status nbj__session_sub_drain(nbj__session *s, nbj__sub *sub);
 
 /* The oldest message of a queued subscription, now the caller's; NULL: none. */
 nbj_msg *nbj__session_take(nbj__session *s, nbj__sub *sub);
+
+/* What nbj__sub_take_segment gave was handled: it counts no longer as waiting. */
+void nbj__session_handled(nbj__session *s, nbj__sub *sub, const nbj__segment *segment);
 
 /* Gives back what an ended |sub| holds; one that is in the session is ended without an event first. */
 void nbj__session_sub_clear(nbj__session *s, nbj__sub *sub);

@@ -41,6 +41,7 @@ struct nbj__session {
     bool driver_is_busy; /* it was told to dial, and neither said "lost" nor was told to hang up */
     nbj_error lost;      /* why the last connection or attempt ended */
     nbj__outbox out;
+    bool out_is_lost; /* with its connection: to be tidied up when the driver has hung up, as it may still write */
     bool wants_writable;
 
     /* what uses it */
@@ -91,6 +92,7 @@ void nbj__session_options_wipe(nbj__session_options *o);
 
 /* session.c */
 void nbj__session_lose(nbj__session *s, nbj_status status, const char *text, nbj_time now);
+void nbj__session_tidy_out(nbj__session *s);
 
 /* send.c */
 nbj_status nbj__session_may_use(const nbj__session *s); /* NBJ_E_CLOSED, NBJ_E_DRAINING */

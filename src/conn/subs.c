@@ -6,8 +6,6 @@
 
 #include <assert.h>
 
-#define COPY_MAX 8192u /* queued messages up to this size are copied: they would hold a chunk four times as large */
-
 static const nbj__transition transitions[] = {
     { 0, NBJ__SUB_LIVE },
     { NBJ__SUB_LIVE, NBJ__SUB_DRAINING },
@@ -54,7 +52,7 @@ nbj_status nbj__subs_add(nbj__subs *t, nbj__sub *sub, nbj_bytes subject, nbj_byt
     sub->delivered = sub->delivered_before = sub->dropped = sub->barrier = 0;
     sub->queue_msgs = sub->queue_bytes = 0;
     sub->is_slow = false;
-    nbj__list_init(&sub->queue);
+    sub->queue = (nbj__queue){ NULL, NULL };
     nbj__list_push(&t->all, &sub->node);
     return NBJ_OK;
 }
@@ -76,13 +74,11 @@ void nbj__subs_remove(nbj__subs *t, nbj__sub *sub)
 
 void nbj__sub_clear(nbj__subs *t, nbj__sub *sub)
 {
-    nbj_msg *m;
-
     assert(!nbj__node_is_linked(&sub->node));
     if (sub->subject == NULL)
         return;
-    while ((m = nbj__sub_take(sub)) != NULL)
-        nbj_msg_release(m);
+    nbj__queue_clear(&sub->queue);
+    sub->queue_msgs = sub->queue_bytes = 0;
     nbj__free_text(t->alloc, sub->subject);
     nbj__free_text(t->alloc, sub->queue_group);
     sub->subject = sub->queue_group = NULL;
@@ -143,9 +139,8 @@ nbj__queue_result nbj__sub_enqueue(nbj__sub *sub, const nbj_msg *msg)
 {
     size_t size = nbj__msg_size(msg);
     bool full = sub->queue_msgs >= sub->limit_msgs || sub->queue_bytes + size > sub->limit_bytes;
-    nbj_msg *kept = full ? NULL : size <= COPY_MAX ? nbj__msg_copy(msg) : nbj_msg_retain(msg);
 
-    if (kept == NULL) {
+    if (full || nbj__queue_push(&sub->queue, msg) != NBJ_OK) {
         bool first = !sub->is_slow;
         sub->dropped++;
         sub->is_slow = true;
@@ -153,18 +148,33 @@ nbj__queue_result nbj__sub_enqueue(nbj__sub *sub, const nbj_msg *msg)
     }
     sub->is_slow = false;
     sub->queue_bytes += size;
-    nbj__list_push(&sub->queue, &kept->node);
     return sub->queue_msgs++ == 0 ? NBJ__QUEUED_FIRST : NBJ__QUEUED;
 }
 
 nbj_msg *nbj__sub_take(nbj__sub *sub)
 {
-    nbj__node *n = nbj__list_pop(&sub->queue);
+    nbj_msg *m = nbj__queue_take(&sub->queue);
 
-    if (n == NULL)
+    if (m == NULL)
         return NULL;
-    nbj_msg *m = NBJ__ITEM(n, nbj_msg, node);
     sub->queue_msgs--;
     sub->queue_bytes -= nbj__msg_size(m);
     return m;
+}
+
+nbj__segment *nbj__sub_take_segment(nbj__sub *sub)
+{
+    return nbj__queue_take_segment(&sub->queue);
+}
+
+size_t nbj__sub_handled(nbj__sub *sub, const nbj__segment *s)
+{
+    size_t msgs = 0;
+
+    for (const nbj_msg *m = nbj__segment_first(s); m != NULL; m = m->next) {
+        msgs++;
+        sub->queue_bytes -= nbj__msg_size(m);
+    }
+    sub->queue_msgs -= msgs;
+    return msgs;
 }

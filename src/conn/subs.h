@@ -9,8 +9,8 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "base/map.h"
-#include "conn/msg.h"
 #include "conn/observe.h"
+#include "conn/queue.h"
 
 #include <stdbool.h>
 
@@ -39,8 +39,8 @@ typedef struct nbj__sub {
     uint64_t barrier;            /* DRAINING: the PONG that ends it; 0 while its PING could not be sent */
     nbj_status why;              /* ENDED: NBJ_OK, or the server's refusal */
     nbj__node node;              /* in the table's order of subscribing */
-    nbj__list queue;
-    size_t queue_msgs, queue_bytes;
+    nbj__queue queue;
+    size_t queue_msgs, queue_bytes; /* in |queue|, and taken out of it to be handled */
     size_t limit_msgs, limit_bytes;
     uint64_t dropped; /* because the queue was full */
     bool is_slow;     /* within an episode of dropping */
@@ -90,5 +90,9 @@ typedef enum nbj__queue_result {
  * episode of dropping begins. */
 nbj__queue_result nbj__sub_enqueue(nbj__sub *sub, const nbj_msg *msg);
 nbj_msg *nbj__sub_take(nbj__sub *sub); /* the oldest, now the caller's; NULL: none */
+
+/* The oldest messages together; they count as waiting until nbj__sub_handled. NULL: none. */
+nbj__segment *nbj__sub_take_segment(nbj__sub *sub);
+size_t nbj__sub_handled(nbj__sub *sub, const nbj__segment *s); /* returns how many they were */
 
 #endif

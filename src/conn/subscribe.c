@@ -30,9 +30,9 @@ nbj_status nbj__session_subscribe(nbj__session *s, nbj__sub *sub, const nbj__sub
     sub->limit_msgs = what->limit_msgs > 0 ? what->limit_msgs : QUEUE_MSGS;
     sub->limit_bytes = what->limit_bytes > 0 ? what->limit_bytes : QUEUE_BYTES;
     if (nbj__session_is_ready(s))
-        st = nbj__emit_sub(&s->out.buf, what->subject, what->queue_group, sub->sid);
+        st = nbj__emit_sub(&s->out.back, what->subject, what->queue_group, sub->sid);
     if (st == NBJ_OK && nbj__session_is_ready(s) && sub->max > 0)
-        st = nbj__emit_unsub(&s->out.buf, sub->sid, sub->max);
+        st = nbj__emit_unsub(&s->out.back, sub->sid, sub->max);
     if (st != NBJ_OK) {
         nbj__subs_remove(&s->subs, sub);
         nbj__sub_clear(&s->subs, sub);
@@ -59,13 +59,13 @@ nbj_status nbj__session_unsubscribe(nbj__session *s, nbj__sub *sub, uint64_t max
         return NBJ_E_STATE;
     if (max > sub->delivered) { /* the server counts from this connection's SUB on */
         if (nbj__session_is_ready(s))
-            st = nbj__emit_unsub(&s->out.buf, sub->sid, max - sub->delivered_before);
+            st = nbj__emit_unsub(&s->out.back, sub->sid, max - sub->delivered_before);
         if (st == NBJ_OK)
             sub->max = max;
         return st;
     }
     if (nbj__session_is_ready(s))
-        st = nbj__emit_unsub(&s->out.buf, sub->sid, 0);
+        st = nbj__emit_unsub(&s->out.back, sub->sid, 0);
     if (st == NBJ_OK)
         nbj__session_end_sub(s, sub, NBJ_OK);
     return st;
@@ -77,11 +77,11 @@ nbj_status nbj__session_sub_drain(nbj__session *s, nbj__sub *sub)
         return NBJ_E_STATE;
     if (!nbj__session_is_ready(s) || NBJ__CANARY(DRAIN_EARLY)) {
         if (nbj__session_is_ready(s))
-            (void)nbj__emit_unsub(&s->out.buf, sub->sid, 0);
+            (void)nbj__emit_unsub(&s->out.back, sub->sid, 0);
         nbj__session_end_sub(s, sub, NBJ_OK); /* nothing is on its way */
         return NBJ_OK;
     }
-    nbj_status st = nbj__emit_unsub(&s->out.buf, sub->sid, 0);
+    nbj_status st = nbj__emit_unsub(&s->out.back, sub->sid, 0);
     if (st == NBJ_OK)
         st = nbj__link_ping(&s->link, &sub->barrier);
     if (st != NBJ_OK)
@@ -99,7 +99,7 @@ void nbj__session_drain_subs(nbj__session *s, uint64_t barrier)
         next = nbj__subs_after(&s->subs, sub);
         if (sub->state != NBJ__SUB_LIVE || (sub->kind != NBJ__SUB_OF_APP && sub->kind != NBJ__SUB_OF_JS))
             continue;
-        if (NBJ__CANARY(DRAIN_EARLY) || nbj__emit_unsub(&s->out.buf, sub->sid, 0) != NBJ_OK) {
+        if (NBJ__CANARY(DRAIN_EARLY) || nbj__emit_unsub(&s->out.back, sub->sid, 0) != NBJ_OK) {
             nbj__session_end_sub(s, sub, NBJ_OK); /* no room for UNSUB: what still comes is dropped by sid */
             continue;
         }
@@ -175,13 +175,18 @@ nbj_msg *nbj__session_take(nbj__session *s, nbj__sub *sub)
     return m;
 }
 
+void nbj__session_handled(nbj__session *s, nbj__sub *sub, const nbj__segment *segment)
+{
+    s->queued_msgs -= nbj__sub_handled(sub, segment);
+}
+
 void nbj__session_sub_clear(nbj__session *s, nbj__sub *sub)
 {
     if (sub->subject == NULL)
         return;
     if (sub->state != NBJ__SUB_ENDED) {
         if (nbj__session_is_ready(s) && sub->state == NBJ__SUB_LIVE)
-            (void)nbj__emit_unsub(&s->out.buf, sub->sid, 0); /* without room, its messages are dropped by sid */
+            (void)nbj__emit_unsub(&s->out.back, sub->sid, 0); /* without room, its messages are dropped by sid */
         nbj__session_end_sub(s, sub, NBJ_OK);
     }
     nbj__list_remove(&sub->node); /* no event */

@@ -93,7 +93,7 @@ int nbj__driver_fd(const nbj__driver *d)
 
 static bool can_write(const nbj__driver *d)
 {
-    return d->fd >= 0 && d->writable && !d->write_failed && nbj__session_tx(d->session).len > 0;
+    return d->fd >= 0 && d->writable && !d->write_failed && nbj__session_has_tx(d->session);
 }
 
 nbj_time nbj__driver_deadline(const nbj__driver *d)

@@ -90,7 +90,6 @@ static void test_retain(void **state)
                         .reply = nbj_view(chunk->data + 8, 5),
                         .headers = nbj_view(chunk->data + 14, 12),
                         .payload = nbj_view(chunk->data + 26, 4),
-                        .sid = 3,
                         .client = &client,
                         .chunk = chunk };
     nbj_msg *kept = nbj_msg_retain(&scratch);

@@ -57,7 +57,7 @@ static void check_phase(sim *s)
 static void check_pull_asked(sim *s)
 {
     bool runs = s->has_pull && s->connected && !s->leaving && s->pull.state == NBJ__PULL_RUNNING;
-    if (runs && s->next_written == 0 && nbj__session_tx(s->session).len == 0)
+    if (runs && s->next_written == 0 && !nbj__session_has_tx(s->session))
         sim_fail(s, "the pull consumer runs but did not ask on this connection");
 }
 
@@ -129,7 +129,7 @@ const char *check_why_busy(sim *s)
         return "it is not connected";
     if (!calls_are_done(s))
         return "a call waits";
-    if (nbj__session_tx(s->session).len > 0)
+    if (nbj__session_has_tx(s->session))
         return "octets wait to be written";
     return net_is_quiet(&s->n) ? js_why_busy(s) : "octets are on their way";
 }

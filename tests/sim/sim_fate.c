@@ -313,6 +313,14 @@ static bool peer_leaves(sim *s)
     return true;
 }
 
+static void freeze_now(void *user, uint64_t argument)
+{
+    sim *s = user;
+    (void)argument;
+    if (s->phase == SIM_SAFETY)
+        freeze(s);
+}
+
 static bool jetstream_trouble(sim *s)
 {
     static const model_trouble troubles[] = { MODEL_JS_DEAF, MODEL_JS_MUTE, MODEL_JS_NO_QUORUM, MODEL_JS_OVERLOADED };
@@ -321,6 +329,8 @@ static bool jetstream_trouble(sim *s)
     model_set_trouble(s->m, troubles[rng_below(&s->fate, 4)]);
     s->refusals = true;
     world_at(&s->w, s->w.now + how_long(s), jetstream_fine, s, 0);
+    if (rng_below(&s->fate, 4) == 0) /* while refused publishes wait to be sent again */
+        world_at(&s->w, s->w.now + how_long(s), freeze_now, s, 0);
     return true;
 }
 

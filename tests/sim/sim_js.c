@@ -126,7 +126,7 @@ static void check_tried(sim *s, uint64_t id)
 {
     bool lasts = s->connected && !net_is_faulted(s->conn) && s->w.now - s->connected_at > 2 * (uint64_t)SIM_S;
     const entry *e = ledger_get(s, id);
-    if (lasts && e->written_on != net_number(s->conn) && nbj__session_tx(s->session).len == 0)
+    if (lasts && e->written_on != net_number(s->conn) && !nbj__session_has_tx(s->session))
         sim_fail(s, "J%" PRIu64 " was not sent on this connection though there was time", id);
 }
 
