@@ -35,7 +35,7 @@ static void on_answer(void *user, nbj_status status, const nbj_msg *reply)
     must(a, "request", status);
     if (status == NBJ_OK)
         printf("answer: %.*s\n", NBJ_FMT(nbj_msg_data(reply)));
-    nbj_client_drain(a->client, NBJ_SECONDS(5));
+    nbj_client_drain_async(a->client, NBJ_SECONDS(5));
 }
 
 static void on_question(void *user, nbj_sub *sub, const nbj_msg *msg)
@@ -63,8 +63,11 @@ static void on_event(void *user, nbj_client *client, const nbj_event *event)
 {
     app *a = user;
 
-    if (event->type == NBJ_EVENT_CONNECTED)
-        printf("connected to nats-server %s\n", nbj_client_server_version(client));
+    if (event->type == NBJ_EVENT_CONNECTED) {
+        char version[32];
+        if (nbj_client_server_version(client, version, sizeof version) == NBJ_OK)
+            printf("connected to nats-server %s\n", version);
+    }
     if (event->type == NBJ_EVENT_CLOSED && event->error->status != NBJ_OK) {
         fprintf(stderr, "poll_loop: %s\n", nbj_error_text(event->error));
         a->exit_status = EXIT_FAILURE;

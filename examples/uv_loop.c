@@ -85,7 +85,7 @@ static void on_tick_received(void *user, nbj_sub *sub, const nbj_msg *msg)
     (void)sub;
     printf("received %.*s\n", NBJ_FMT(nbj_msg_data(msg)));
     if (++a->received == TICKS)
-        nbj_client_drain(a->client, NBJ_SECONDS(5));
+        nbj_client_drain_async(a->client, NBJ_SECONDS(5));
 }
 
 static void on_tick(uv_timer_t *handle)

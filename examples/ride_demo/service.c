@@ -129,7 +129,7 @@ bool service_turn(service *of, uint64_t max_wait_ns)
 bool service_close(service *of, uint64_t drain_ns)
 {
     if (drain_ns > 0)
-        nbj_client_drain(of->client, drain_ns);
+        nbj_client_drain_async(of->client, drain_ns);
     else
         nbj_client_close(of->client);
     while (service_turn(of, NBJ_SECONDS(1))) /* until NBJ_EVENT_CLOSED, which comes by then */

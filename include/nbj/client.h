@@ -2,9 +2,17 @@
 /** @file
  * A client: one connection at a time to one of several servers, kept up for ever.
  *
- * A client is opened for an event loop of the caller's (nbj/loop.h): the library starts no thread, all calls are made by
- * one thread at a time, nothing blocks, and callbacks run inside nbj_loop_process(). Every function may be called from
- * every callback, nbj_client_release() too. */
+ * A client that nbj_client_open() gives is thread-safe: any thread may call any function at any time, and a call that has
+ * to wait does the connection's work meanwhile. The library starts two threads for it at most: one for the connection,
+ * and, with the first callback, one that runs all callbacks, one after the other. Every function may be called from every
+ * callback, those that wait too; exceptions are named. No lock of the library is held while a callback runs.
+ *
+ * A client that nbj_loop_open() gives belongs to an event loop of the caller's (nbj/loop.h): the library starts no
+ * thread, all calls are made by one thread at a time, nothing blocks, calls that would have to wait return
+ * NBJ_E_WOULD_BLOCK, and callbacks run inside nbj_loop_process().
+ *
+ * In a child that was forked from the process that opened the client, every call returns NBJ_E_FORKED (or zero, or
+ * nothing); nbj_client_release() only closes the child's descriptors. */
 #ifndef NBJ_CLIENT_H
 #define NBJ_CLIENT_H
 
@@ -31,7 +39,7 @@ typedef enum nbj_event_type {
     NBJ_EVENT_DISCOVERED,    /**< The cluster named servers that were not known. */
     NBJ_EVENT_SERVER_ERROR, /**< An error of the server's that the connection survives, such as a missing permission. */
     NBJ_EVENT_SLOW,         /**< A queued subscription is full and drops messages. */
-    NBJ_EVENT_WRITABLE,     /**< After NBJ_E_WOULD_BLOCK: there is room again. */
+    NBJ_EVENT_WRITABLE,     /**< After NBJ_E_WOULD_BLOCK: there is room again. With an event loop. */
     NBJ_EVENT_CLOSED,       /**< The last event; exactly one. The error says why; NBJ_OK: it was asked for. */
 } nbj_event_type;
 
@@ -39,17 +47,32 @@ typedef enum nbj_event_type {
 typedef struct nbj_event {
     nbj_event_type type;
     const nbj_error *error; /**< DISCONNECTED, SERVER_ERROR, CLOSED; else NULL. */
+    nbj_bytes subject;      /**< SLOW: the subscription's; SERVER_ERROR: that of a missing permission. Else empty. */
 } nbj_event;
 
 /** Gets each event of a client, in order. */
 typedef void nbj_event_fn(void *user, nbj_client *client, const nbj_event *event);
 
+/** What a client shows a server of itself; NUL-terminated, "" where there is none. The library wipes it after use. */
+typedef struct nbj_credentials {
+    char user[256];
+    char password[256];
+    char token[1024];
+    char jwt[16384];
+    char nkey[128];      /**< The public key, where there is no JWT. */
+    char signature[128]; /**< Of the nonce, in base64url without padding. */
+} nbj_credentials;
+
+/** Fills @p out, which is empty, for one connection. @p nonce is what to sign; empty where the server sent none. Must not
+ *  wait for this client. Anything but NBJ_OK fails the attempt. */
+typedef nbj_status nbj_credentials_fn(void *user, nbj_bytes nonce, nbj_credentials *out);
+
 /** Options of a client. Texts are copied. */
 typedef struct nbj_client_options {
     size_t struct_size;          /**< See nbj/options.h. */
-    const char *url;             /**< [nats://][user[:password]@|token@]host[:port], several separated by commas.
-                                 *   NULL: nats://127.0.0.1:4222. */
-    const char *name;            /**< Shown in the server's monitoring. NULL: none. */
+    const char *url;             /**< [nats://|tls://][user[:password]@|token@]host[:port], several separated by commas.
+                                  *   NULL: the environment's NATS_URL; without it nats://127.0.0.1:4222. */
+    const char *name;            /**< Shown in the server's monitoring. NULL: the environment's NATS_CLIENT_ID. */
     const char *user;            /**< For servers whose URL has no user. NULL: none. */
     const char *password;        /**< Likewise. */
     const char *token;           /**< Likewise. */
@@ -80,7 +103,28 @@ typedef struct nbj_client_options {
     bool no_echo;               /**< Do not receive what this client publishes itself. */
     bool verbose;               /**< The server acknowledges each operation; for debugging a server. */
     bool pedantic;              /**< The server checks subjects more strictly. */
-    char reserved_bools[6];     /**< 0. */
+    bool tls;                   /**< Connect with TLS only, whatever the URL says. */
+    bool tls_first; /**< The TLS handshake comes before anything else (server option handshake_first, 2.10.4). */
+    bool
+        tls_insecure_skip_verify; /**< Accept any certificate. For tests: whoever is in between can read and change all. */
+    char reserved_bools[3];       /**< 0. */
+    const char *cluster_id; /**< Shown behind the name as "name @ cluster". NULL: the environment's NATS_CLUSTER_ID. */
+    const char *credentials_file;       /**< A .creds file (JWT and seed), read at each connect. NULL: none. */
+    const char *nkey_seed_file;         /**< A file with an NKey seed, read at each connect. NULL: none. */
+    nbj_credentials_fn *on_credentials; /**< Asked at each connect, after the server has sent its nonce. NULL: none. */
+    const char *tls_ca_file;            /**< PEM: whom to trust. NULL: the system's. Files are read at each connect. */
+    const char *tls_cert_file;          /**< PEM: our certificate with its chain. NULL: none. */
+    const char *tls_key_file;           /**< PEM: its key. */
+    const char
+        *tls_server_name; /**< The name that certificates must be for. NULL: the host of the URL; for servers that
+                                  *   the cluster names by address, the host of the server that named them. */
+    uint64_t
+        dns_timeout_ns; /**< Limits of the steps of connecting, within connect_timeout_ns; 0: what is left of it. */
+    uint64_t tcp_timeout_ns;  /**< Likewise. */
+    uint64_t info_timeout_ns; /**< Until the server's INFO. */
+    uint64_t tls_timeout_ns;  /**< Of the TLS handshake. */
+    uint64_t auth_timeout_ns; /**< Until CONNECT is answered. */
+    uint64_t open_timeout_ns; /**< How long nbj_client_open() waits in all. 0: 30 s. */
 } nbj_client_options;
 
 /** Client options as designated initialisers: NBJ_CLIENT_OPTIONS(.url = "…"). */
@@ -97,32 +141,63 @@ typedef struct nbj_client_stats {
     uint64_t unwanted;   /**< Late replies, and messages of subscriptions that had ended. */
 } nbj_client_stats;
 
-/** Ends everything at once: calls end with NBJ_E_CLOSED, then NBJ_EVENT_CLOSED is reported by the next
- *  nbj_loop_process(). What was not written is lost; see nbj_client_drain(). */
+/** What a client's connection is doing. */
+typedef enum nbj_client_state {
+    NBJ_CLIENT_CONNECTING = 1, /**< For the first time. */
+    NBJ_CLIENT_CONNECTED,
+    NBJ_CLIENT_RECONNECTING,
+    NBJ_CLIENT_DRAINING,
+    NBJ_CLIENT_CLOSED, /**< Final. */
+} nbj_client_state;
+
+/** Opens a client and waits for its first connection; with retry_first_connect it returns at once.
+ *  @param out      To be given back with nbj_client_release(); NULL on failure.
+ *  @param options  Copied; NULL: all defaults.
+ *  @param error    Says what went wrong, why, and what to do. May be NULL.
+ *  @retval NBJ_E_BAD_URL     A server URL is not legal.
+ *  @retval NBJ_E_INVALID     An option is not legal.
+ *  @retval NBJ_E_NO_SERVERS  None of several servers could be connected to; of a single one its own reason, such as
+ *                            NBJ_E_REFUSED, NBJ_E_DNS, NBJ_E_CONNECT_TIMEOUT, NBJ_E_AUTH.
+ *  @retval NBJ_E_TIMEOUT     open_timeout_ns has passed. Also NBJ_E_IO, NBJ_E_NOMEM. */
+NBJ_API NBJ_CHECKED nbj_status nbj_client_open(nbj_client **out, const nbj_client_options *options, nbj_error *error);
+
+/** Ends everything at once: calls end with NBJ_E_CLOSED, then NBJ_EVENT_CLOSED is reported, and after it nothing. Does
+ *  not wait. What was not written is lost; see nbj_client_drain(). */
 NBJ_API void nbj_client_close(nbj_client *client);
 
-/** Closes without losing anything: subscriptions end when what is on its way has come, requests get their replies,
- *  publishes their outcomes, and the server has read all that was sent. NBJ_EVENT_CLOSED tells the end: NBJ_OK;
- *  NBJ_E_TIMEOUT after @p timeout_ns; NBJ_E_DISCONNECTED where the connection was lost before all was proved done. */
-NBJ_API void nbj_client_drain(nbj_client *client, uint64_t timeout_ns);
+/** Closes without losing anything: subscriptions end when what is on its way has come and was handled, requests get their
+ *  replies, publishes their outcomes, and the server has read all that was sent. Waits until that is done; in a callback
+ *  it only begins it and returns NBJ_OK.
+ *  @retval NBJ_E_TIMEOUT       Not all was done after @p timeout_ns; closed all the same.
+ *  @retval NBJ_E_DISCONNECTED  The connection was lost before all was proved done.
+ *  @retval NBJ_E_CLOSED        It was closed already. */
+NBJ_API nbj_status nbj_client_drain(nbj_client *client, uint64_t timeout_ns);
 
-/** Gives the client back, closing it without events if it is open. Subscriptions, pulls and messages of it must have been
- *  released before. NULL is allowed. */
+/** As nbj_client_drain() without waiting; NBJ_EVENT_CLOSED tells the end and the outcome. */
+NBJ_API void nbj_client_drain_async(nbj_client *client, uint64_t timeout_ns);
+
+/** Gives the client back, closing it without events if it is open. When it returns no callback runs any more; called in
+ *  one, that one is the last. Subscriptions, pulls and messages may be released later. NULL is allowed. */
 NBJ_API void nbj_client_release(nbj_client *client);
 
 /** Gives the present connection up and connects anew, at once. */
 NBJ_API void nbj_client_reconnect(nbj_client *client);
 
-/** Whether there is a working connection now. */
-NBJ_API bool nbj_client_is_connected(const nbj_client *client);
+NBJ_API nbj_client_state nbj_client_state_of(const nbj_client *client); /**< What it is doing. */
+NBJ_API bool nbj_client_is_connected(const nbj_client *client);         /**< Whether there is a working connection. */
 
-/** The present server's host and port as "host:port" in @p out (@p size octets with the NUL). NBJ_E_DISCONNECTED: none. */
+/** The present server's host and port as "host:port" in @p out (@p size octets with the NUL).
+ *  @retval NBJ_E_DISCONNECTED  There is no connection; @p out is "".
+ *  @retval NBJ_E_FULL          It did not fit and was cut. */
 NBJ_API NBJ_CHECKED nbj_status nbj_client_server_address(const nbj_client *client, char *out, size_t size);
-
-/** The present server's version ("2.10.27"), name or id; "" while not connected. Lives until the next call. */
-NBJ_API const char *nbj_client_server_version(const nbj_client *client);
-NBJ_API const char *nbj_client_server_name(const nbj_client *client); /**< As nbj_client_server_version(). */
-NBJ_API const char *nbj_client_server_id(const nbj_client *client);   /**< As nbj_client_server_version(). */
+NBJ_API NBJ_CHECKED nbj_status nbj_client_server_version(const nbj_client *client, char *out,
+                                                         size_t size); /**< "2.10.27"; as the above. */
+NBJ_API NBJ_CHECKED nbj_status nbj_client_server_name(const nbj_client *client, char *out,
+                                                      size_t size); /**< Its configured name; as the above. */
+NBJ_API NBJ_CHECKED nbj_status nbj_client_server_id(const nbj_client *client, char *out,
+                                                    size_t size); /**< Its unique id; as the above. */
+NBJ_API NBJ_CHECKED nbj_status nbj_client_own_address(const nbj_client *client, char *out,
+                                                      size_t size); /**< Ours as the server sees it; as the above. */
 
 /** The number that the present server gave this connection; 0 while not connected. */
 NBJ_API uint64_t nbj_client_id(const nbj_client *client);

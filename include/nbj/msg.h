@@ -35,7 +35,7 @@ NBJ_API NBJ_CHECKED nbj_status nbj_msg_header(const nbj_msg *msg, const char *na
  *  @retval NBJ_E_BAD_HEADER  The block is broken here. */
 NBJ_API NBJ_CHECKED nbj_status nbj_msg_header_next(const nbj_msg *msg, size_t *cursor, nbj_header *out);
 
-/** Keeps a message beyond its callback. The message to keep is the one returned, which may be another object than
+/** Keeps a message beyond its callback; it may hold up to 32 KiB of others that came with it. The message to keep is the one returned, which may be another object than
  *  @p msg. NULL: out of memory. Each retain wants one nbj_msg_release(). */
 NBJ_API NBJ_CHECKED nbj_msg *nbj_msg_retain(const nbj_msg *msg);
 /** Gives a retained message back, from any thread. NULL is allowed. */

@@ -19,15 +19,15 @@ typedef enum nbj_outcome {
     NBJ_UNKNOWN,    /**< Sent, and no answer came: it may or may not be stored. */
 } nbj_outcome;
 
-/** The outcome of a publish; valid until the callback returns. */
+/** The outcome of a publish. Plain data: copy it freely. A frozen layout. */
 typedef struct nbj_publish_result {
     nbj_outcome outcome;
     struct {
-        const char *stream; /**< Where it is stored. */
-        const char *domain; /**< The stream's JetStream domain; "" for none. */
-        uint64_t sequence;  /**< Its number in the stream; a duplicate's is that of the first. */
-    } ack;                  /**< STORED and DUPLICATE. */
-    nbj_error error;        /**< REJECTED and UNKNOWN. */
+        char stream[256];  /**< Where it is stored. */
+        char domain[256];  /**< The stream's JetStream domain; "" for none. */
+        uint64_t sequence; /**< Its number in the stream; a duplicate's is that of the first. */
+    } ack;                 /**< STORED and DUPLICATE. */
+    nbj_error error;       /**< REJECTED and UNKNOWN. */
 } nbj_publish_result;
 
 /** Whether the stream has the message. */
@@ -51,14 +51,29 @@ typedef struct nbj_publish_options {
 } nbj_publish_options;
 #define NBJ_PUBLISH(...) NBJ_OPTIONS_OF(nbj_publish_options, __VA_ARGS__) /**< As designated initialisers. */
 
-/** Publishes into whatever stream takes @p subject; returns at once. The message is kept until its outcome is known and
- *  sent again, with the same id and in the same order, after a reconnect within a minute of its first transmission.
- *  @retval NBJ_OK             @p on_result will be called once.
- *  @retval NBJ_E_WOULD_BLOCK  Client option publish_max_messages or publish_max_bytes is reached: go on when outcomes come.
+/** Publishes into whatever stream takes @p subject, and waits for the outcome. Legal in every callback.
+ *  @param result  The outcome with its details; may be NULL.
+ *  @return        NBJ_OK: stored, or stored before; otherwise what @p result has as its error, or as nbj_send(). Under an
+ *                 event loop NBJ_E_WOULD_BLOCK, and nothing is sent. */
+NBJ_API NBJ_CHECKED nbj_status nbj_publish(nbj_client *client, const char *subject, nbj_bytes data,
+                                           const nbj_publish_options *options, nbj_publish_result *result);
+
+/** Publishes into whatever stream takes @p subject without waiting for the outcome. The message is kept until that is
+ *  known and sent again, with the same id and in the same order, after a reconnect within a minute of its first
+ *  transmission. While publish_max_messages or publish_max_bytes are without an outcome, or their callbacks have not run,
+ *  it waits for room, for the message's timeout at most; under an event loop and in callbacks it returns
+ *  NBJ_E_WOULD_BLOCK instead: go on when outcomes come.
+ *  @retval NBJ_OK         @p on_result will be called once.
+ *  @retval NBJ_E_TIMEOUT  There was no room in time.
  *  @return otherwise as nbj_send(); then @p on_result is not called. */
 NBJ_API NBJ_CHECKED nbj_status nbj_publish_async(nbj_client *client, const char *subject, nbj_bytes data,
                                                  const nbj_publish_options *options, nbj_publish_fn *on_result,
                                                  void *user);
+
+/** Waits until every message published before has its outcome and its callback has run.
+ *  @param unfinished  How many have none yet; may be NULL.
+ *  @retval NBJ_E_TIMEOUT  Some have none after @p timeout_ns. Under an event loop and in callbacks NBJ_E_WOULD_BLOCK. */
+NBJ_API NBJ_CHECKED nbj_status nbj_publish_flush(nbj_client *client, uint64_t timeout_ns, uint64_t *unfinished);
 
 /** Messages without an outcome. */
 NBJ_API uint64_t nbj_publish_unfinished(const nbj_client *client);

@@ -21,13 +21,15 @@ typedef struct nbj_send_options {
 } nbj_send_options;
 #define NBJ_SEND(...) NBJ_OPTIONS_OF(nbj_send_options, __VA_ARGS__) /**< Send options as designated initialisers. */
 
-/** Puts a message into the outgoing buffer, connected or not. Does not block; see client option wait_when_full.
+/** Puts a message into the outgoing buffer, connected or not. Does not block, unless the buffer is full and client option
+ *  wait_when_full is set: then it waits for room, for write_timeout_ns at most.
  *  @param options  NULL: none.
  *  @retval NBJ_E_BAD_SUBJECT  @p subject or the reply is not legal, or has wildcards.
  *  @retval NBJ_E_BAD_HEADER   A header is not legal (nbj/headers.h).
  *  @retval NBJ_E_TOO_LARGE    Larger than the server's maximum payload.
  *  @retval NBJ_E_NO_HEADERS   The server takes none.
- *  @retval NBJ_E_FULL         The outgoing buffer is full; with wait_when_full NBJ_E_WOULD_BLOCK.
+ *  @retval NBJ_E_FULL         The outgoing buffer is full.
+ *  @retval NBJ_E_TIMEOUT      It was full for too long (wait_when_full); with an event loop NBJ_E_WOULD_BLOCK.
  *  @retval NBJ_E_CLOSED       Also NBJ_E_DRAINING, NBJ_E_NOMEM, NBJ_E_INVALID. On failure nothing was sent. */
 NBJ_API NBJ_CHECKED nbj_status nbj_send(nbj_client *client, const char *subject, nbj_bytes data,
                                         const nbj_send_options *options);
@@ -47,7 +49,7 @@ typedef struct nbj_sub_options {
     const char *queue_group; /**< Each message goes to one member of the group. NULL: none. */
     uint64_t max_messages;   /**< Ends after so many. 0: never. */
     nbj_sub_end_fn *on_end;  /**< NULL: none. */
-    uint64_t limit_messages; /**< Of the queue of a subscription without callback. 0: 65,536. */
+    uint64_t limit_messages; /**< Of its queue. 0: 65,536. */
     uint64_t limit_bytes;    /**< Likewise. 0: 64 MiB. */
 } nbj_sub_options;
 #define NBJ_SUB(...) \
@@ -55,8 +57,9 @@ typedef struct nbj_sub_options {
 
 /** Subscribes to @p subject, in which '*' stands for one token and a last '>' for all that follow.
  *  @param options  NULL: none.
- *  @param on_msg   NULL: messages wait in a queue for nbj_sub_next(). What does not fit is dropped, newest first, and
- *                  counted; NBJ_EVENT_SLOW says when that begins.
+ *  @param on_msg   NULL: messages wait for nbj_sub_next(). They wait in a queue in any case, except with an event loop
+ *                  and a callback; what does not fit is dropped, newest first, and counted; NBJ_EVENT_SLOW says when that
+ *                  begins.
  *  @param user     Passed to the callbacks.
  *  @param out      The subscription, to be given back with nbj_sub_release(); NULL on failure.
  *  @retval NBJ_E_BAD_SUBJECT  Subject or queue group is not legal.
@@ -70,14 +73,30 @@ NBJ_API NBJ_CHECKED nbj_status nbj_unsubscribe(nbj_sub *sub, uint64_t max);
 /** Ends it when all messages have come that were on their way. NBJ_E_STATE: it is ending already. */
 NBJ_API NBJ_CHECKED nbj_status nbj_sub_drain(nbj_sub *sub);
 
-/** The oldest message of a subscription without callback, to be given back with nbj_msg_release(). NULL: none now. */
-NBJ_API NBJ_CHECKED nbj_msg *nbj_sub_next(nbj_sub *sub);
+/** Takes the oldest message of a subscription without callback, waiting for one if there is none.
+ *  @param timeout_ns  0: does not wait.
+ *  @param out         To be given back with nbj_msg_release(); NULL on failure.
+ *  @retval NBJ_E_TIMEOUT  None came; with an event loop NBJ_E_WOULD_BLOCK, at once.
+ *  @retval NBJ_E_ENDED    All were taken, and no more will come. */
+NBJ_API NBJ_CHECKED nbj_status nbj_sub_next(nbj_sub *sub, uint64_t timeout_ns, nbj_msg **out);
 
-NBJ_API uint64_t nbj_sub_delivered(const nbj_sub *sub); /**< Messages received for it. */
-NBJ_API uint64_t nbj_sub_dropped(const nbj_sub *sub);   /**< Messages that its queue did not take. */
-NBJ_API uint64_t nbj_sub_pending(const nbj_sub *sub);   /**< Messages in its queue. */
+/** Takes what is there, at most @p max messages, waiting for the first as nbj_sub_next() does.
+ *  @param count  How many; 0 on failure. */
+NBJ_API NBJ_CHECKED nbj_status nbj_sub_next_batch(nbj_sub *sub, nbj_msg **out, size_t max, uint64_t timeout_ns,
+                                                  size_t *count);
 
-/** Gives it back, ending it without a callback if it is live. Legal in its own callbacks. NULL is allowed. */
+/** What a subscription counts. */
+typedef struct nbj_sub_stats {
+    uint64_t delivered;     /**< Messages received for it. */
+    uint64_t dropped;       /**< Messages that its queue did not take. */
+    uint64_t pending;       /**< Messages in its queue. */
+    uint64_t pending_bytes; /**< Octets of those. */
+} nbj_sub_stats;
+
+NBJ_API nbj_sub_stats nbj_sub_stats_of(const nbj_sub *sub); /**< What was counted so far. */
+
+/** Gives it back, ending it without a callback if it is live. When it returns its callbacks do not run any more: it waits
+ *  for one that runs in another thread, so hold no lock that it takes. Legal in its own callbacks. NULL is allowed. */
 NBJ_API void nbj_sub_release(nbj_sub *sub);
 
 #ifdef __cplusplus

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** @file
- * Requests and flushes. Each ends with exactly one call of its callback, at the latest at its deadline. */
+ * Requests and flushes. Each ends exactly once, by its return or by one call of its callback, at the latest at its
+ * deadline. Those without "_async" wait; under an event loop they return NBJ_E_WOULD_BLOCK. */
 #ifndef NBJ_REQUEST_H
 #define NBJ_REQUEST_H
 
@@ -31,6 +32,29 @@ typedef struct nbj_request_options {
     char reserved[7];          /**< 0. */
 } nbj_request_options;
 #define NBJ_REQUEST(...) NBJ_OPTIONS_OF(nbj_request_options, __VA_ARGS__) /**< As designated initialisers. */
+
+/** Sends a request and waits for its reply. Legal in every callback.
+ *  @param options  NULL: none.
+ *  @param reply    To be given back with nbj_msg_release(); NULL on failure.
+ *  @return         NBJ_OK; otherwise as nbj_reply_fn is told, or as nbj_send(). */
+NBJ_API NBJ_CHECKED nbj_status nbj_request(nbj_client *client, const char *subject, nbj_bytes data,
+                                           const nbj_request_options *options, nbj_msg **reply);
+
+/** Sends a request that many may answer, and collects replies until one of the endings that the options name, @p max
+ *  replies at most (which is max_replies where that is 0 or larger). They are to be given back with nbj_msg_release(), on
+ *  failure too: @p count says how many there are.
+ *  @return  NBJ_OK when at least one reply came or the sentinel did; otherwise as nbj_request(). */
+NBJ_API NBJ_CHECKED nbj_status nbj_request_many(nbj_client *client, const char *subject, nbj_bytes data,
+                                                const nbj_request_options *options, nbj_msg **replies, size_t max,
+                                                size_t *count);
+
+/** Waits until the server has read all that was sent before. While not connected it waits for a connection.
+ *  @param timeout_ns  0: 5 s.
+ *  @return            As nbj_flush_fn is told. */
+NBJ_API NBJ_CHECKED nbj_status nbj_flush(nbj_client *client, uint64_t timeout_ns);
+
+/** As nbj_flush(), and tells how long the server took to answer, behind what waited to be written. */
+NBJ_API NBJ_CHECKED nbj_status nbj_rtt(nbj_client *client, uint64_t timeout_ns, uint64_t *round_trip_ns);
 
 /** Sends a request over the client's shared inbox. Does not block.
  *  @param options  NULL: none.

@@ -32,6 +32,8 @@ extern "C" {
     X(NBJ_E_NOT_FOUND, -23, "not found")                                                \
     X(NBJ_E_UNSUPPORTED, -24, "not supported by this server's version")                 \
     X(NBJ_E_STATE, -25, "not allowed in this state")                                    \
+    X(NBJ_E_ENDED, -26, "the subscription has ended")                                   \
+    X(NBJ_E_FORKED, -27, "the client belongs to the process that opened it")            \
     /* the connection */                                                                \
     X(NBJ_E_DISCONNECTED, -40, "the connection was lost")                               \
     X(NBJ_E_REFUSED, -41, "the connection was refused")                                 \

@@ -1,46 +1,114 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A client's state, shared by the files that make it up:
- *   client.c    opening, closing, events and their routing, the loop API
+ *   client.c    opening and giving back         events.c   the session's events, and the program's callback for them
+ *   loop.c      the loop API                    state.c    what is; closing and draining
+ *   wait.c      entering, leaving, waiting      call.c     calls that wait for an answer
  *   pubsub.c    sending and subscriptions       request.c  requests and flushes
  *   publish.c   JetStream publishes             stream.c, consumer.c
  *
- * Callbacks run inside nbj_loop_process only. A handle that is released in one of its own callbacks is freed when that
- * returns. Subscriptions and pulls hold a reference, so that a client may be released before them. */
+ * A client has threads (nbj_client_open) or is driven by its caller's loop (nbj_loop_open). With threads everything here
+ * is under the client's lock; whoever leads gets the session's events and must not run the program's code, so what is for
+ * the program is queued at its object, whose task runs on the callback thread. With a loop the lock is nothing, and the
+ * program's code runs where the event comes up, on the message as it lies in the receive buffer.
+ *
+ * A handle that is released in one of its own callbacks is freed when that returns. Subscriptions and pulls hold a
+ * reference, so that a client may be released before them. */
 #ifndef NBJ_CLIENT_INT_H
 #define NBJ_CLIENT_INT_H
 
+#include "driver/callbacks.h"
 #include "driver/driver.h"
+#include "driver/process.h"
+#include "driver/runtime.h"
 #include "js/publish.h"
 #include "js/pull.h"
 
 #include <nbj/nbj.h>
+#include <stdatomic.h>
+
+typedef struct nbj__results nbj__results;
 
 struct nbj_client {
     const nbj_allocator *alloc;
+    nbj__process_mark mark;
+    nbj__lock lock;
     nbj__driver *driver;
     nbj__session *session;
+    nbj__runtime *runtime; /* NULL: driven by the caller's loop */
+    nbj__callbacks callbacks;
     nbj_event_fn *on_event;
     void *user_data;
-    unsigned refs;   /* the caller's, and one for each subscription, pull and running process */
-    bool released;   /* by the caller: no callback runs any more */
-    bool processing; /* within nbj_loop_process */
+    unsigned refs;        /* the caller's, and one for each subscription, pull, running process and callback thread */
+    atomic_bool released; /* by the caller: no callback runs any more */
+    bool processing;      /* within nbj_loop_process */
+    bool opening;         /* nobody knows it yet: its end is told by what nbj_client_open returns */
+    bool wait_when_full;
+    uint64_t write_timeout_ns;
     nbj__publisher publisher;
+    nbj__results *results; /* outcomes whose callbacks have not run; with threads */
     nbj__list pulls;
-    nbj__list calls; /* of requests, flushes and the like */
-    bool draining;   /* from nbj_client_drain() on: publishes get their outcomes, then the session drains */
+    nbj__list calls;    /* of requests, flushes and the like */
+    nbj__list watchers; /* threads that wait for this client to change */
+    bool draining;      /* from nbj_client_drain() on: publishes get their outcomes, then the session drains */
     bool session_drains;
+    bool is_closed; /* CLOSED came from the session */
+    bool closed_is_told;
+    nbj_error closed;
     nbj_time drain_due;
+    nbj__list events; /* for on_event; with threads */
+    size_t event_count;
+    nbj__task event_task;
 };
+
+static inline bool nbj__client_has_threads(const nbj_client *c)
+{
+    return c->lock.is_real;
+}
+
+/* --- client.c --- */
+void nbj__client_retain(nbj_client *c);
+void nbj__client_unref(nbj_client *c); /* and leaves; with the lock */
+
+/* --- wait.c --- */
+
+/* At the beginning of each call: takes the lock. NBJ_E_FORKED: in another process, and nothing was taken. */
+nbj_status nbj__client_enter(const nbj_client *c);
+void nbj__client_leave(const nbj_client *c);
+
+/* As leave, when something was put into the outgoing buffer; when anything may have changed. */
+nbj_status nbj__client_leave_sent(nbj_client *c, nbj_status st);
+nbj_status nbj__client_leave_changed(nbj_client *c, nbj_status st);
+
+/* Waits until |is_so| says so, asked again after each nbj__client_changed(|watchers|). False: |due| has come. */
+bool nbj__client_wait(nbj_client *c, nbj__list *watchers, bool (*is_so)(void *arg), void *arg, nbj_time due);
+void nbj__client_changed(nbj__list *watchers);
+void nbj__client_changed_for_one(nbj__list *watchers);
+
+/* Around the program's code on the callback thread. */
+void nbj__client_let_go(nbj_client *c);
+void nbj__client_come_back(nbj_client *c);
+
+nbj_status nbj__client_need_callbacks(nbj_client *c); /* their thread runs; NBJ_E_NOMEM */
+bool nbj__client_is_in_callback(const nbj_client *c);
+
+/* --- call.c --- */
 
 typedef struct nbj__client_call nbj__client_call;
 
-/* A call under way: an event about it. |ev->type| is REPLY (more follow) or CALL_DONE, after which it is freed. */
-typedef void nbj__client_call_fn(nbj__client_call *call, const nbj__event *ev, nbj_time now);
+/* Tells the program: NBJ_MORE with one of several replies; anything else is the end. Without the lock. */
+typedef void nbj__report_fn(nbj__client_call *call, nbj_status status, const nbj_msg *msg);
 
 struct nbj__client_call {
     nbj__call core;
     nbj__node node;
-    nbj__client_call_fn *on_event;
+    nbj__task task;
+    nbj_client *client;
+    nbj__report_fn *report;
+    nbj__waiter *waiter; /* of the thread that waits for it; NULL: it is told by a callback */
+    nbj__queue replies;  /* that nobody was told of yet */
+    bool done;
+    nbj_status status; /* once done */
+    uint64_t took_ns;
     union {
         nbj_reply_fn *reply;
         nbj_flush_fn *flush;
@@ -49,18 +117,37 @@ struct nbj__client_call {
     void *user;
 };
 
-void nbj__client_retain(nbj_client *c);
-void nbj__client_unref(nbj_client *c);
+/* A new call that reports by callback; NULL: no memory, also for its thread. */
+nbj__client_call *nbj__client_call_new(nbj_client *c, nbj__report_fn *report, void *user);
+void nbj__client_call_free(nbj__client_call *call);
 
-/* A new call, in the client's list; NULL: no memory. */
-nbj__client_call *nbj__client_call_new(nbj_client *c, nbj__client_call_fn *on_event, void *user);
-void nbj__client_call_free(nbj_client *c, nbj__client_call *call);
+/* Enters, and begins a zeroed call that its thread waits for. NBJ_E_WOULD_BLOCK under a loop. */
+nbj_status nbj__client_begin_waiting(nbj_client *c, nbj__client_call *call, nbj__waiter *waiter);
+
+/* |st| is what putting it into the session came to. Waits for its end if that was NBJ_OK; leaves; returns its outcome. */
+nbj_status nbj__client_end_waiting(nbj__client_call *call, nbj_status st);
+
+void nbj__client_on_call(nbj_client *c, const nbj__event *ev, nbj_time now);
+
+/* --- the others --- */
+
+/* events.c */
+void nbj__client_on_event(void *user, const nbj__event *ev, nbj_time now);
+void nbj__client_run_events(nbj__task *task);
+void nbj__client_drop_events(nbj_client *c);
+
+/* loop.c: what is done after each turn, and when */
+nbj_time nbj__client_deadline(void *client);
+void nbj__client_after_turn(void *client);
 
 /* pubsub.c */
 void nbj__client_on_sub(nbj_client *c, const nbj__event *ev);
+nbj_bytes nbj__client_sub_subject(const nbj__sub *core);
 
 /* publish.c */
 void nbj__client_on_result(nbj_client *c, const nbj__publish_result *r);
+bool nbj__client_results_are_told(const nbj_client *c);
+void nbj__client_results_free(nbj_client *c);
 
 /* consumer.c */
 void nbj__client_on_js_sub(nbj_client *c, const nbj__event *ev, nbj_time now);
@@ -70,5 +157,6 @@ void nbj__client_pulls_on_time(nbj_client *c, nbj_time now);
 nbj_time nbj__client_pulls_deadline(const nbj_client *c);
 void nbj__client_stop_pulls(nbj_client *c);
 void nbj__client_report_pulls(nbj_client *c); /* changes of state, to their callbacks */
+bool nbj__client_pulls_are_told(const nbj_client *c);
 
 #endif

@@ -1,29 +1,106 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/client_int.h"
+
+#include "base/heap.h"
 #include "client/options.h"
+#include "driver/os.h"
 
 struct nbj_sub {
     nbj__sub core;
     nbj_client *client;
+    nbj__task task;
     nbj_msg_fn *on_msg;
     nbj_sub_end_fn *on_end;
     void *user;
-    unsigned depth; /* callbacks that run */
-    bool released;
+    nbj__list watchers; /* threads that wait for a message */
+    unsigned depth;     /* callbacks that run */
+    bool has_ended, end_is_told;
+    nbj_status why; /* it has ended */
+    atomic_bool released;
+    bool free_after; /* it was released in its own callback */
 };
+
+/* --- sending --- */
+
+typedef struct sending {
+    nbj_client *client;
+    const nbj__outgoing *msg;
+    nbj_status status;
+} sending;
+
+static bool is_sent(void *arg)
+{
+    sending *s = arg;
+
+    s->status = nbj__session_publish(s->client->session, s->msg);
+    return s->status != NBJ_E_WOULD_BLOCK;
+}
 
 nbj_status nbj_send(nbj_client *client, const char *subject, nbj_bytes data, const nbj_send_options *options)
 {
-    nbj_send_options o;
+    nbj_send_options o = { 0 };
 
-    if (nbj__options_read(&o, sizeof o, options) != NBJ_OK)
+    if (options != NULL && nbj__options_read(&o, sizeof o, options) != NBJ_OK)
         return NBJ_E_INVALID;
     nbj__outgoing m = { .subject = nbj_str(subject),
                         .reply = nbj_str(o.reply),
                         .headers = o.headers,
                         .header_count = o.header_count,
                         .payload = data };
-    return nbj__session_publish(client->session, &m);
+    nbj_status st = nbj__client_enter(client);
+    if (st != NBJ_OK)
+        return st;
+    sending s = { client, &m, NBJ_OK };
+    if (!is_sent(&s) && nbj__client_has_threads(client)) {
+        nbj_time due = nbj__time_add(nbj__os_now(), client->write_timeout_ns);
+        if (!nbj__client_wait(client, &client->watchers, is_sent, &s, due))
+            s.status = NBJ_E_TIMEOUT;
+    }
+    return nbj__client_leave_sent(client, s.status);
+}
+
+/* --- subscribing --- */
+
+static void run_sub(nbj__task *task);
+
+static nbj_sub *new_sub(nbj_client *c, const nbj_sub_options *o, nbj_msg_fn *on_msg, void *user)
+{
+    bool has_callback = on_msg != NULL || o->on_end != NULL;
+    nbj_sub *sub = !has_callback || nbj__client_need_callbacks(c) == NBJ_OK ? nbj__alloc0(c->alloc, sizeof *sub) : NULL;
+
+    if (sub == NULL)
+        return NULL;
+    sub->client = c;
+    sub->task.run = run_sub;
+    sub->on_msg = on_msg;
+    sub->on_end = o->on_end;
+    sub->user = user;
+    nbj__list_init(&sub->watchers);
+    return sub;
+}
+
+static nbj_status subscribe(nbj_client *c, const char *subject, const nbj_sub_options *o, nbj_msg_fn *on_msg,
+                            void *user, nbj_sub **out)
+{
+    nbj_sub *sub = new_sub(c, o, on_msg, user);
+
+    if (sub == NULL)
+        return NBJ_E_NOMEM;
+    nbj__subscription what = { .kind = NBJ__SUB_OF_APP,
+                               .subject = nbj_str(subject),
+                               .queue_group = nbj_str(o->queue_group),
+                               .max = o->max_messages,
+                               .queued = on_msg == NULL || nbj__client_has_threads(c),
+                               .limit_msgs = (size_t)o->limit_messages,
+                               .limit_bytes = (size_t)o->limit_bytes };
+    nbj_status st = nbj__session_subscribe(c->session, &sub->core, &what);
+    if (st != NBJ_OK) {
+        nbj__free(c->alloc, sub, sizeof *sub);
+        return st;
+    }
+    nbj__client_retain(c);
+    *out = sub;
+    return NBJ_OK;
 }
 
 nbj_status nbj_subscribe(nbj_client *client, const char *subject, const nbj_sub_options *options, nbj_msg_fn *on_msg,
@@ -34,94 +111,218 @@ nbj_status nbj_subscribe(nbj_client *client, const char *subject, const nbj_sub_
     *out = NULL;
     if (nbj__options_read(&o, sizeof o, options) != NBJ_OK)
         return NBJ_E_INVALID;
-    nbj_sub *sub = nbj__alloc0(client->alloc, sizeof *sub);
-    if (sub == NULL)
-        return NBJ_E_NOMEM;
-    sub->client = client;
-    sub->on_msg = on_msg;
-    sub->on_end = o.on_end;
-    sub->user = user;
-    nbj__subscription what = { .kind = NBJ__SUB_OF_APP,
-                               .subject = nbj_str(subject),
-                               .queue_group = nbj_str(o.queue_group),
-                               .max = o.max_messages,
-                               .queued = on_msg == NULL,
-                               .limit_msgs = (size_t)o.limit_messages,
-                               .limit_bytes = (size_t)o.limit_bytes };
-    nbj_status st = nbj__session_subscribe(client->session, &sub->core, &what);
-    if (st != NBJ_OK) {
-        nbj__free(client->alloc, sub, sizeof *sub);
+    nbj_status st = nbj__client_enter(client);
+    if (st != NBJ_OK)
         return st;
-    }
-    nbj__client_retain(client);
-    *out = sub;
-    return NBJ_OK;
+    return nbj__client_leave_sent(client, subscribe(client, subject, &o, on_msg, user, out));
 }
 
+nbj_bytes nbj__client_sub_subject(const nbj__sub *core)
+{
+    return nbj_str(core->subject);
+}
+
+/* --- giving back --- */
+
+/* And leaves. */
 static void free_sub(nbj_sub *sub)
 {
     nbj_client *c = sub->client;
 
+    nbj__list_remove(&sub->task.node);
     nbj__session_sub_clear(c->session, &sub->core);
     nbj__free(c->alloc, sub, sizeof *sub);
+    if (c->runtime != NULL)
+        nbj__runtime_wake(c->runtime);
     nbj__client_unref(c);
 }
 
 void nbj_sub_release(nbj_sub *sub)
 {
-    if (sub == NULL)
+    if (sub == NULL || nbj__client_enter(sub->client) != NBJ_OK)
         return;
     sub->released = true;
-    if (sub->depth == 0)
-        free_sub(sub);
+    if (sub->depth > 0 && (!nbj__client_has_threads(sub->client) || nbj__client_is_in_callback(sub->client))) {
+        sub->free_after = true;
+        nbj__client_leave(sub->client);
+        return;
+    }
+    if (nbj__client_has_threads(sub->client)) {
+        nbj__callbacks_cancel(&sub->client->callbacks, &sub->task);
+        nbj__callbacks_await(&sub->client->callbacks, &sub->task);
+    }
+    free_sub(sub);
 }
+
+/* --- callbacks --- */
 
 static nbj_sub *sub_of(nbj__sub *core)
 {
     return NBJ__ITEM(core, nbj_sub, core);
 }
 
-void nbj__client_on_sub(nbj_client *c, const nbj__event *ev)
+/* With a loop: the program is told at once. */
+static void tell(nbj_sub *sub, const nbj__event *ev)
 {
-    nbj_sub *sub = sub_of(ev->sub);
+    nbj_client *c = sub->client;
 
     if (c->released || sub->released)
         return;
     sub->depth++;
     if (ev->type == NBJ__EV_MSG)
         sub->on_msg(sub->user, sub, ev->msg);
-    else if (sub->on_end != NULL)
+    else if (ev->type == NBJ__EV_SUB_ENDED && sub->on_end != NULL)
         sub->on_end(sub->user, sub, ev->status);
-    if (--sub->depth == 0 && sub->released)
+    if (--sub->depth == 0 && sub->free_after)
         free_sub(sub);
 }
 
+void nbj__client_on_sub(nbj_client *c, const nbj__event *ev)
+{
+    nbj_sub *sub = sub_of(ev->sub);
+
+    if (ev->type == NBJ__EV_SUB_ENDED) {
+        sub->has_ended = true;
+        sub->why = ev->status;
+    }
+    if (!nbj__client_has_threads(c)) {
+        tell(sub, ev);
+        return;
+    }
+    if (sub->on_msg != NULL || sub->on_end != NULL)
+        nbj__callbacks_post(&c->callbacks, &sub->task);
+    nbj__client_changed(&sub->watchers);
+}
+
+static void run_messages(nbj_sub *sub, const nbj__segment *messages)
+{
+    for (const nbj_msg *m = nbj__segment_first(messages); m != NULL && !sub->released && !sub->client->released;
+         m = m->next)
+        sub->on_msg(sub->user, sub, m);
+}
+
+/* Hands a segment's worth of messages to the program, or tells it the end; what is left has its turn after others. */
+static void run_sub(nbj__task *task)
+{
+    nbj_sub *sub = NBJ__ITEM(task, nbj_sub, task);
+    nbj_client *c = sub->client;
+    nbj__segment *messages = sub->on_msg != NULL ? nbj__sub_take_segment(&sub->core) : NULL;
+    bool ends = messages == NULL && sub->has_ended && !sub->end_is_told && sub->on_end != NULL;
+
+    if (ends && sub->on_msg == NULL && sub->core.queue_msgs > 0) /* nbj_sub_next has not taken them yet */
+        return;
+    sub->depth++;
+    sub->end_is_told = sub->end_is_told || ends;
+    nbj__client_let_go(c);
+    if (messages != NULL)
+        run_messages(sub, messages);
+    else if (ends && !sub->released && !c->released)
+        sub->on_end(sub->user, sub, sub->why);
+    nbj__client_come_back(c);
+    sub->depth--;
+    if (messages != NULL) {
+        nbj__session_handled(c->session, &sub->core, messages);
+        nbj__segment_free(messages);
+    }
+    if (c->draining)
+        nbj__runtime_wake(c->runtime);
+    if (sub->free_after) {
+        free_sub(sub);
+        nbj__client_come_back(c); /* the callback thread has a client as long as it runs */
+    } else if (!sub->released && (messages != NULL || (sub->has_ended && !sub->end_is_told))) {
+        nbj__callbacks_post(&c->callbacks, task);
+    }
+}
+
+/* --- reading --- */
+
+typedef struct taking {
+    nbj_sub *sub;
+    nbj_msg **out;
+    size_t max, count;
+} taking;
+
+static bool has_taken(void *arg)
+{
+    taking *t = arg;
+    nbj_msg *m;
+
+    while (t->count < t->max && (m = nbj__session_take(t->sub->client->session, &t->sub->core)) != NULL)
+        t->out[t->count++] = m;
+    return t->count > 0 || t->sub->has_ended || t->sub->core.state == NBJ__SUB_ENDED;
+}
+
+static nbj_status take(nbj_sub *sub, taking *t, uint64_t timeout_ns)
+{
+    nbj_client *c = sub->client;
+    bool taken = has_taken(t);
+
+    if (!taken && !nbj__client_has_threads(c))
+        return NBJ_E_WOULD_BLOCK;
+    if (!taken && timeout_ns > 0)
+        taken = nbj__client_wait(c, &sub->watchers, has_taken, t, nbj__time_add(nbj__os_now(), timeout_ns));
+    if (!taken)
+        return NBJ_E_TIMEOUT;
+    if (sub->core.queue_msgs > 0) /* only the first of many is announced */
+        nbj__client_changed_for_one(&sub->watchers);
+    else if (sub->has_ended && sub->on_end != NULL && nbj__client_has_threads(c))
+        nbj__callbacks_post(&c->callbacks, &sub->task);
+    return t->count > 0 ? NBJ_OK : NBJ_E_ENDED;
+}
+
+nbj_status nbj_sub_next_batch(nbj_sub *sub, nbj_msg **out, size_t max, uint64_t timeout_ns, size_t *count)
+{
+    taking t = { sub, out, max, 0 };
+
+    *count = 0;
+    if (max == 0 || sub->on_msg != NULL)
+        return NBJ_E_INVALID;
+    nbj_status st = nbj__client_enter(sub->client);
+    if (st != NBJ_OK)
+        return st;
+    st = take(sub, &t, timeout_ns);
+    *count = t.count;
+    if (sub->client->draining)
+        return nbj__client_leave_changed(sub->client, st);
+    nbj__client_leave(sub->client);
+    return st;
+}
+
+nbj_status nbj_sub_next(nbj_sub *sub, uint64_t timeout_ns, nbj_msg **out)
+{
+    size_t count = 0;
+
+    *out = NULL;
+    return nbj_sub_next_batch(sub, out, 1, timeout_ns, &count);
+}
+
+/* --- ending and counting --- */
+
 nbj_status nbj_unsubscribe(nbj_sub *sub, uint64_t max)
 {
-    return nbj__session_unsubscribe(sub->client->session, &sub->core, max);
+    nbj_status st = nbj__client_enter(sub->client);
+
+    if (st != NBJ_OK)
+        return st;
+    return nbj__client_leave_changed(sub->client, nbj__session_unsubscribe(sub->client->session, &sub->core, max));
 }
 
 nbj_status nbj_sub_drain(nbj_sub *sub)
 {
-    return nbj__session_sub_drain(sub->client->session, &sub->core);
+    nbj_status st = nbj__client_enter(sub->client);
+
+    if (st != NBJ_OK)
+        return st;
+    return nbj__client_leave_changed(sub->client, nbj__session_sub_drain(sub->client->session, &sub->core));
 }
 
-nbj_msg *nbj_sub_next(nbj_sub *sub)
+nbj_sub_stats nbj_sub_stats_of(const nbj_sub *sub)
 {
-    return nbj__session_take(sub->client->session, &sub->core);
-}
+    nbj_sub_stats stats = { 0 };
 
-uint64_t nbj_sub_delivered(const nbj_sub *sub)
-{
-    return sub->core.delivered;
-}
-
-uint64_t nbj_sub_dropped(const nbj_sub *sub)
-{
-    return sub->core.dropped;
-}
-
-uint64_t nbj_sub_pending(const nbj_sub *sub)
-{
-    return sub->core.queue_msgs;
+    if (nbj__client_enter(sub->client) != NBJ_OK)
+        return stats;
+    stats = (nbj_sub_stats){ sub->core.delivered, sub->core.dropped, sub->core.queue_msgs, sub->core.queue_bytes };
+    nbj__client_leave(sub->client);
+    return stats;
 }

@@ -7,17 +7,22 @@
 #include "wire/headers.h"
 #include "wire/subject.h"
 
-static bool has_connection(const nbj__session *s)
+bool nbj__session_has_connection(const nbj__session *s)
 {
     return (s->phase == NBJ__PHASE_SHAKING || s->phase == NBJ__PHASE_READY) && !s->hangup_is_due;
 }
 
 bool nbj__session_has_tx(const nbj__session *s)
 {
-    if (!has_connection(s))
+    if (!nbj__session_has_connection(s))
         return false;
     return nbj__buf_len(&s->link.tx) > 0 || (s->phase == NBJ__PHASE_READY && nbj__outbox_len(&s->out) > 0 &&
                                              (s->leave_barrier == 0 || s->leave_quota > 0));
+}
+
+bool nbj__session_tx_stays(const nbj__session *s)
+{
+    return nbj__buf_len(&s->link.tx) == 0;
 }
 
 nbj_bytes nbj__session_tx(nbj__session *s)
@@ -38,7 +43,7 @@ void nbj__session_sent(nbj__session *s, size_t len, nbj_time now)
         nbj__outbox_sent(&s->out, len);
         return;
     }
-    if (!has_connection(s))
+    if (!nbj__session_has_connection(s))
         return;
     if (nbj__buf_len(&s->link.tx) > 0) {
         nbj__buf_consume(&s->link.tx, len);

@@ -331,7 +331,8 @@ nbj_status nbj__session_rx_space(nbj__session *s, uint8_t **at, size_t *len)
 
 void nbj__session_rx_commit(nbj__session *s, size_t len)
 {
-    nbj__link_rx_commit(&s->link, len);
+    if (nbj__session_has_connection(s)) /* it may have been closed while octets were on their way here */
+        nbj__link_rx_commit(&s->link, len);
 }
 
 nbj_status nbj__session_sign(nbj__session *s, nbj_bytes jwt, nbj_bytes nkey, nbj_bytes signature, nbj_time now)
@@ -417,6 +418,11 @@ void nbj__session_on_time(nbj__session *s, nbj_time now)
 nbj__phase nbj__session_phase(const nbj__session *s)
 {
     return s->phase;
+}
+
+bool nbj__session_was_ready(const nbj__session *s)
+{
+    return s->was_ready_once;
 }
 
 const nbj__info *nbj__session_info(const nbj__session *s)

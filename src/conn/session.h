@@ -133,6 +133,7 @@ void nbj__session_drain(nbj__session *s, nbj_time now, nbj_time deadline);
 void nbj__session_reconnect(nbj__session *s, nbj_time now);
 
 nbj__phase nbj__session_phase(const nbj__session *s);
+bool nbj__session_was_ready(const nbj__session *s);        /* at any time */
 const nbj__info *nbj__session_info(const nbj__session *s); /* of the present connection, or NULL before its INFO */
 const nbj__session_stats *nbj__session_stats_of(const nbj__session *s);
 const nbj_allocator *nbj__session_alloc(const nbj__session *s);
@@ -154,6 +155,7 @@ bool nbj__session_has_tx(const nbj__session *s);
 /* What to write now; empty: nothing. Once the connection is ready, the view stays while other calls add to what waits,
  * until nbj__session_sent, or until the driver has obeyed HANGUP or said lost: another thread may write it meanwhile. */
 nbj_bytes nbj__session_tx(nbj__session *s);
+bool nbj__session_tx_stays(const nbj__session *s); /* so it is with the next view */
 void nbj__session_sent(nbj__session *s, size_t len, nbj_time now);
 nbj_time nbj__session_deadline(const nbj__session *s); /* 0: there are events to take now */
 void nbj__session_on_time(nbj__session *s, nbj_time now);

@@ -95,7 +95,8 @@ void nbj__session_lose(nbj__session *s, nbj_status status, const char *text, nbj
 void nbj__session_tidy_out(nbj__session *s);
 
 /* send.c */
-nbj_status nbj__session_may_use(const nbj__session *s); /* NBJ_E_CLOSED, NBJ_E_DRAINING */
+bool nbj__session_has_connection(const nbj__session *s); /* and the driver was not told to hang up */
+nbj_status nbj__session_may_use(const nbj__session *s);  /* NBJ_E_CLOSED, NBJ_E_DRAINING */
 
 /* dispatch.c */
 void nbj__session_note(nbj__session *s, nbj__event_type type);

@@ -9,47 +9,79 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <sys/epoll.h>
+#include <poll.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #define TAG_SOCKET 1u
+#define TAG_WAKE 2u
 #define TAG_RESOLVER ((uint64_t)2 << 32) /* + descriptor */
-#define EVENTS_AT_ONCE 8
-#define READS_AT_ONCE 16 /* then timers and writing have their turn */
+#define READS_AT_ONCE 16                 /* then timers and writing have their turn */
 
 struct nbj__driver {
     nbj__driver_config cfg;
     nbj__session *session;
     nbj__dialer dialer;
     int epoll_fd;
+    int wake_fd;  /* in the epoll set; -1: there are no threads */
+    int nudge_fd; /* for a turn */
+    bool is_woken;
+    bool is_turning;   /* within nbj__driver_turn */
+    bool is_waiting;   /* … for the socket, without the lock */
+    bool is_nudged;    /* the turn is not to wait */
     int fd;            /* the connected socket; -1: none */
+    bool is_armed;     /* the epoll set watches it */
     bool readable;     /* the socket may have something */
+    bool ending;       /* it will end: it is read until it says so */
     bool writable;     /* the socket may take something */
     bool write_failed; /* nothing more is written; reading will tell why */
+    bool writing;      /* some thread does, without the lock */
     bool closed;       /* the last event was given out */
+    pthread_cond_t written;
 };
+
+/* --- beginning and end --- */
+
+static nbj_status watch_wake_fd(nbj__driver *d)
+{
+    struct epoll_event watch = { .events = EPOLLIN, .data.u64 = TAG_WAKE };
+
+    d->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    d->nudge_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (d->wake_fd < 0 || d->nudge_fd < 0 || epoll_ctl(d->epoll_fd, EPOLL_CTL_ADD, d->wake_fd, &watch) != 0)
+        return NBJ_E_IO;
+    return NBJ_OK;
+}
+
+static nbj_status open_descriptors(nbj__driver *d)
+{
+    d->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (d->epoll_fd < 0)
+        return NBJ_E_IO;
+    return d->cfg.lock->is_real ? watch_wake_fd(d) : NBJ_OK;
+}
 
 nbj_status nbj__driver_new(nbj__driver **out, const nbj__driver_config *cfg, nbj_error *error)
 {
     const nbj_allocator *alloc = nbj__allocator_or_default(cfg->session.alloc);
     nbj__driver *d = nbj__alloc0(alloc, sizeof *d);
-    nbj_status st = NBJ_E_NOMEM;
 
     *out = NULL;
-    if (d == NULL)
-        return nbj__error_set(error, st, nbj_strerror(st), (char *)NULL);
+    if (d == NULL || nbj__cond_init(&d->written) != NBJ_OK) {
+        nbj__free(alloc, d, sizeof *d);
+        return nbj__error_set(error, NBJ_E_NOMEM, nbj_strerror(NBJ_E_NOMEM), (char *)NULL);
+    }
     d->cfg = *cfg;
     d->cfg.session.alloc = alloc;
-    d->fd = -1;
-    d->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (d->epoll_fd < 0) {
-        nbj__free(alloc, d, sizeof *d);
-        return nbj__error_set(error, NBJ_E_IO, "no descriptor for an epoll set: raise the limit (ulimit -n)",
-                              (char *)NULL);
+    d->fd = d->epoll_fd = d->wake_fd = d->nudge_fd = -1;
+    nbj_status st = open_descriptors(d);
+    if (st != NBJ_OK) {
+        nbj__error_set(error, st, "no descriptor for an epoll set: raise the limit (ulimit -n)", (char *)NULL);
+    } else {
+        st = nbj__dialer_init(&d->dialer, alloc, d->epoll_fd, TAG_SOCKET, TAG_RESOLVER);
+        if (st != NBJ_OK)
+            nbj__error_set(error, st, nbj_strerror(st), (char *)NULL);
     }
-    st = nbj__dialer_init(&d->dialer, alloc, d->epoll_fd, TAG_SOCKET, TAG_RESOLVER);
-    if (st != NBJ_OK)
-        nbj__error_set(error, st, nbj_strerror(st), (char *)NULL);
     if (st == NBJ_OK) {
         d->cfg.session.seed = nbj__os_seed();
         st = nbj__session_new(&d->session, &d->cfg.session, nbj__os_now(), error);
@@ -62,12 +94,25 @@ nbj_status nbj__driver_new(nbj__driver **out, const nbj__driver_config *cfg, nbj
     return NBJ_OK;
 }
 
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+/* A writer has the descriptor and octets of the session in its hands until it is done. */
+static void await_writer(nbj__driver *d)
+{
+    while (d->writing)
+        nbj__cond_wait(&d->written, d->cfg.lock, NBJ_TIME_NEVER);
+}
+
 static void close_socket(nbj__driver *d)
 {
-    if (d->fd >= 0)
-        close(d->fd);
-    d->fd = -1;
-    d->readable = d->writable = d->write_failed = false;
+    await_writer(d);
+    close_fd(&d->fd);
+    d->readable = d->ending = d->writable = d->write_failed = d->is_armed = false;
 }
 
 void nbj__driver_free(nbj__driver *d)
@@ -77,8 +122,19 @@ void nbj__driver_free(nbj__driver *d)
     nbj__session_free(d->session);
     nbj__dialer_free(&d->dialer);
     close_socket(d);
-    close(d->epoll_fd);
+    close_fd(&d->wake_fd);
+    close_fd(&d->nudge_fd);
+    close_fd(&d->epoll_fd);
+    pthread_cond_destroy(&d->written);
     nbj__free(d->cfg.session.alloc, d, sizeof *d);
+}
+
+void nbj__driver_abandon(nbj__driver *d)
+{
+    close_fd(&d->fd);
+    close_fd(&d->wake_fd);
+    close_fd(&d->nudge_fd);
+    close_fd(&d->epoll_fd);
 }
 
 nbj__session *nbj__driver_session(nbj__driver *d)
@@ -91,21 +147,28 @@ int nbj__driver_fd(const nbj__driver *d)
     return d->epoll_fd;
 }
 
-static bool can_write(const nbj__driver *d)
+bool nbj__driver_can_write(const nbj__driver *d)
 {
-    return d->fd >= 0 && d->writable && !d->write_failed && nbj__session_has_tx(d->session);
+    return d->fd >= 0 && d->writable && !d->write_failed && !d->writing && nbj__session_has_tx(d->session);
 }
 
 nbj_time nbj__driver_deadline(const nbj__driver *d)
 {
     if (d->closed)
         return NBJ_TIME_NEVER;
-    if (d->readable || can_write(d))
+    if (d->readable || nbj__driver_can_write(d))
         return 0;
     return nbj__time_min(nbj__session_deadline(d->session), nbj__dialer_deadline(&d->dialer));
 }
 
 /* --- dialing --- */
+
+static void watch_socket(nbj__driver *d, uint32_t events)
+{
+    struct epoll_event watch = { .events = events | EPOLLET, .data.u64 = TAG_SOCKET };
+
+    (void)epoll_ctl(d->epoll_fd, EPOLL_CTL_MOD, d->fd, &watch); /* it is in the set since it was dialed */
+}
 
 static void after_dialer(nbj__driver *d, nbj_status st, nbj_time now)
 {
@@ -118,12 +181,7 @@ static void after_dialer(nbj__driver *d, nbj_status st, nbj_time now)
     close_socket(d);
     d->fd = nbj__dialer_take(&d->dialer);
     d->readable = d->writable = true;
-    struct epoll_event watch = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.u64 = TAG_SOCKET };
-    if (epoll_ctl(d->epoll_fd, EPOLL_CTL_MOD, d->fd, &watch) != 0) {
-        close_socket(d);
-        nbj__session_lost(d->session, NBJ_E_IO, NULL, now);
-        return;
-    }
+    nbj__driver_arm(d);
     nbj__session_dialed(d->session, now);
 }
 
@@ -157,8 +215,6 @@ static void pump(nbj__driver *d, nbj_time now)
         obey(d, &ev, now);
 }
 
-/* --- octets --- */
-
 static void lose(nbj__driver *d, nbj_status st, const char *text, nbj_time now)
 {
     close_socket(d);
@@ -166,53 +222,93 @@ static void lose(nbj__driver *d, nbj_status st, const char *text, nbj_time now)
     pump(d, now);
 }
 
-/* Reads once. False: nothing more for now. */
-static bool read_some(nbj__driver *d)
-{
-    nbj_time now = nbj__os_now(); /* callbacks take their time */
-    uint8_t *at = NULL;
-    size_t room = 0;
-    nbj_status st = nbj__session_rx_space(d->session, &at, &room);
+/* --- reading --- */
 
-    if (st != NBJ_OK) {
-        lose(d, st, NULL, now);
-        return false;
-    }
-    ssize_t n = recv(d->fd, at, room, 0);
-    if (n > 0) {
-        nbj__session_rx_commit(d->session, (size_t)n);
-        pump(d, now);
-        return d->fd >= 0;
-    }
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-        d->readable = errno == EINTR;
-        return false;
-    }
-    lose(d, n == 0 || errno == ECONNRESET ? NBJ_E_EOF : NBJ_E_IO, n == 0 ? NULL : "the connection was reset", now);
+typedef struct reading {
+    int fd;
+    uint8_t *at;
+    size_t room;
+    ssize_t got;
+    int error;
+} reading;
+
+/* False: no memory, and the connection is given up for it. */
+static bool begin_read(nbj__driver *d, reading *r, nbj_time now)
+{
+    *r = (reading){ .fd = d->fd };
+    nbj_status st = nbj__session_rx_space(d->session, &r->at, &r->room);
+    if (st == NBJ_OK)
+        return true;
+    lose(d, st, NULL, now);
     return false;
 }
 
-static void write_all(nbj__driver *d, nbj_time now)
+/* Without the lock. */
+static void receive(reading *r)
 {
-    while (can_write(d)) {
-        nbj_bytes tx = nbj__session_tx(d->session);
-        ssize_t n = send(d->fd, tx.ptr, tx.len, MSG_NOSIGNAL);
-        if (n >= 0)
-            nbj__session_sent(d->session, (size_t)n, now);
-        else if (errno == EAGAIN)
-            d->writable = false; /* edge-triggered: the descriptor tells when it changes */
-        else if (errno != EINTR)
-            d->write_failed = d->readable = true; /* the server's reason may wait to be read */
+    r->got = recv(r->fd, r->at, r->room, 0);
+    r->error = r->got < 0 ? errno : 0;
+}
+
+static void end_read(nbj__driver *d, const reading *r, nbj_time now)
+{
+    if (r->got > 0) {
+        d->readable = d->ending || (size_t)r->got == r->room; /* a short read says that nothing more is there */
+        nbj__session_rx_commit(d->session, (size_t)r->got);
+        pump(d, now);
+    } else if (r->got < 0 && (r->error == EAGAIN || r->error == EINTR)) {
+        d->readable = r->error == EINTR;
+    } else {
+        lose(d, r->got == 0 || r->error == ECONNRESET ? NBJ_E_EOF : NBJ_E_IO,
+             r->got == 0 ? NULL : "the connection was reset", now);
     }
 }
 
 static void read_all(nbj__driver *d)
 {
     for (int i = 0; i < READS_AT_ONCE && d->fd >= 0 && d->readable; i++) {
-        if (!read_some(d))
+        reading r;
+        if (!begin_read(d, &r, nbj__os_now()))
             return;
+        nbj__lock_drop(d->cfg.lock);
+        receive(&r);
+        nbj__lock_take(d->cfg.lock);
+        end_read(d, &r, nbj__os_now()); /* callbacks take their time: the clock is read again each time */
     }
 }
+
+/* --- writing --- */
+
+void nbj__driver_write(nbj__driver *d)
+{
+    bool stays = nbj__session_tx_stays(d->session);
+    nbj_bytes tx = nbj__session_tx(d->session);
+
+    d->writing = true;
+    if (stays)
+        nbj__lock_drop(d->cfg.lock);
+    ssize_t n = send(d->fd, tx.ptr, tx.len, MSG_NOSIGNAL);
+    int error = n < 0 ? errno : 0;
+    if (stays)
+        nbj__lock_take(d->cfg.lock);
+    d->writing = false;
+    if (d->cfg.lock->is_real)
+        pthread_cond_broadcast(&d->written);
+    if (n >= 0)
+        nbj__session_sent(d->session, (size_t)n, nbj__os_now());
+    else if (error == EAGAIN)
+        d->writable = false; /* edge-triggered: the descriptor tells when it changes */
+    else if (error != EINTR)
+        d->write_failed = d->readable = true; /* the server's reason may wait to be read */
+}
+
+static void write_all(nbj__driver *d)
+{
+    while (nbj__driver_can_write(d))
+        nbj__driver_write(d);
+}
+
+/* --- the epoll set --- */
 
 static void on_socket(nbj__driver *d, uint32_t events, nbj_time now)
 {
@@ -220,41 +316,181 @@ static void on_socket(nbj__driver *d, uint32_t events, nbj_time now)
         after_dialer(d, nbj__dialer_on_socket(&d->dialer, now), now);
         return;
     }
-    d->readable = d->readable || (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+    d->ending = d->ending || (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+    d->readable = d->readable || d->ending || (events & EPOLLIN) != 0;
     d->writable = d->writable || (events & EPOLLOUT) != 0;
 }
 
-static void take_readiness(nbj__driver *d, nbj_time now)
+static void drain(int fd)
 {
-    struct epoll_event events[EVENTS_AT_ONCE];
-    int n = epoll_wait(d->epoll_fd, events, EVENTS_AT_ONCE, 0);
+    uint64_t count = 0;
 
-    for (int i = 0; i < n; i++) {
-        if (events[i].data.u64 == TAG_SOCKET)
-            on_socket(d, events[i].events, now);
+    (void)!read(fd, &count, sizeof count); /* it is non-blocking; nothing there is fine */
+}
+
+static void poke(int fd)
+{
+    uint64_t one = 1;
+
+    (void)!write(fd, &one, sizeof one); /* fails only where it is readable anyway */
+}
+
+static void forget_wake(nbj__driver *d)
+{
+    d->is_woken = false;
+    drain(d->wake_fd);
+}
+
+static void take_readiness(nbj__driver *d, const nbj__ready *ready, nbj_time now)
+{
+    for (int i = 0; i < ready->count; i++) {
+        const struct epoll_event *e = &ready->events[i];
+        if (e->data.u64 == TAG_SOCKET)
+            on_socket(d, e->events, now);
+        else if (e->data.u64 == TAG_WAKE)
+            forget_wake(d);
         else
-            after_dialer(
-                d, nbj__dialer_on_resolver(&d->dialer, (int)(events[i].data.u64 - TAG_RESOLVER), events[i].events, now),
-                now);
+            after_dialer(d, nbj__dialer_on_resolver(&d->dialer, (int)(e->data.u64 - TAG_RESOLVER), e->events, now),
+                         now);
         pump(d, now);
     }
 }
 
-nbj_status nbj__driver_process(nbj__driver *d)
+void nbj__driver_forget(nbj__driver *d, const nbj__ready *ready)
 {
-    nbj_time now = nbj__os_now();
+    for (int i = 0; i < ready->count; i++) {
+        if (ready->events[i].data.u64 == TAG_WAKE)
+            forget_wake(d);
+    }
+}
 
-    if (d->closed)
-        return NBJ_E_CLOSED;
-    pump(d, now);
-    take_readiness(d, now);
-    read_all(d);
-    now = nbj__os_now();
+static int milliseconds_until(nbj_time due)
+{
+    nbj_time now = due == NBJ_TIME_NEVER || due == 0 ? 0 : nbj__os_now();
+    uint64_t ns = due > now ? due - now : 0;
+
+    return due == NBJ_TIME_NEVER ? -1 : ns > NBJ_MINUTES(1) ? 60000 : (int)((ns + 999999) / 1000000);
+}
+
+void nbj__driver_wait(nbj__driver *d, nbj_time due, nbj__ready *ready)
+{
+    int n = epoll_wait(d->epoll_fd, ready->events, NBJ__READY_MAX, milliseconds_until(due));
+
+    ready->count = n > 0 ? n : 0;
+}
+
+static void on_time(nbj__driver *d, nbj_time now)
+{
     after_dialer(d, nbj__dialer_on_time(&d->dialer, now), now);
     if (now >= nbj__session_deadline(d->session))
         nbj__session_on_time(d->session, now);
     pump(d, now);
-    write_all(d, now);
+}
+
+nbj_status nbj__driver_process(nbj__driver *d, const nbj__ready *ready)
+{
+    nbj_time now = nbj__os_now();
+    nbj__ready asked;
+
+    if (d->closed)
+        return NBJ_E_CLOSED;
+    pump(d, now);
+    if (ready == NULL) {
+        nbj__driver_wait(d, 0, &asked);
+        ready = &asked;
+    }
+    take_readiness(d, ready, now);
+    read_all(d);
+    now = nbj__os_now();
+    on_time(d, now);
+    write_all(d);
     pump(d, now); /* WRITABLE */
     return d->closed ? NBJ_E_CLOSED : NBJ_OK;
+}
+
+/* --- one thread's turn with the socket alone --- */
+
+bool nbj__driver_is_plain(const nbj__driver *d)
+{
+    return d->fd >= 0 && d->dialer.phase == NBJ__DIAL_IDLE && nbj__session_phase(d->session) == NBJ__PHASE_READY;
+}
+
+void nbj__driver_disarm(nbj__driver *d)
+{
+    if (!d->is_armed)
+        return;
+    d->is_armed = false;
+    watch_socket(d, 0);
+}
+
+void nbj__driver_arm(nbj__driver *d)
+{
+    if (d->fd < 0 || d->is_armed)
+        return;
+    d->is_armed = true;
+    watch_socket(d, EPOLLIN | EPOLLOUT | EPOLLRDHUP); /* what is ready now is told anew */
+}
+
+/* Without the lock. */
+static void wait_for_socket(const nbj__driver *d, short events, nbj_time due, reading *r, bool *can_write)
+{
+    struct pollfd wait[] = { { .fd = r->fd, .events = events }, { .fd = d->nudge_fd, .events = POLLIN } };
+
+    r->got = -1;
+    r->error = EAGAIN;
+    if (poll(wait, 2, milliseconds_until(due)) <= 0)
+        return;
+    if (wait[1].revents != 0)
+        drain(d->nudge_fd);
+    if ((wait[0].revents & ~POLLOUT) != 0)
+        receive(r);
+    *can_write = (wait[0].revents & POLLOUT) != 0;
+}
+
+static void read_and_write(nbj__driver *d, nbj_time due)
+{
+    reading r;
+    bool can_write = false;
+
+    if (!begin_read(d, &r, nbj__os_now()))
+        return;
+    short events = (short)(POLLIN | (!d->writable && nbj__session_has_tx(d->session) ? POLLOUT : 0));
+    d->is_waiting = true;
+    nbj__lock_drop(d->cfg.lock);
+    wait_for_socket(d, events, due, &r, &can_write);
+    nbj__lock_take(d->cfg.lock);
+    d->is_waiting = false;
+    nbj_time now = nbj__os_now();
+    d->writable = d->writable || can_write;
+    end_read(d, &r, now);
+    on_time(d, now);
+    write_all(d);
+    pump(d, now);
+}
+
+void nbj__driver_turn(nbj__driver *d, nbj_time due)
+{
+    d->is_turning = true;
+    write_all(d);
+    pump(d, nbj__os_now());
+    if (nbj__driver_is_plain(d))
+        read_and_write(d, d->is_nudged ? 0 : due);
+    d->is_turning = d->is_nudged = false;
+}
+
+void nbj__driver_nudge(nbj__driver *d)
+{
+    if (!d->is_turning || d->is_nudged)
+        return;
+    d->is_nudged = true;
+    if (d->is_waiting)
+        poke(d->nudge_fd);
+}
+
+void nbj__driver_wake(nbj__driver *d)
+{
+    if (d->is_woken)
+        return;
+    d->is_woken = true;
+    poke(d->wake_fd);
 }

@@ -19,7 +19,7 @@ static void test_life(void **state)
     int fd = nbj_loop_fd(s.client);
     assert_false(nbj_client_is_connected(s.client));
     assert_int_equal(nbj_client_server_address(s.client, address, sizeof address), NBJ_E_DISCONNECTED);
-    assert_string_equal(nbj_client_server_version(s.client), "");
+    assert_string_equal(ts_text(nbj_client_server_version, s.client), "");
     assert_int_equal(nbj_client_max_payload(s.client), 0);
     assert_int_equal(nbj_loop_timeout_ns(s.client), 0);
     TURN_UNTIL(&s, served_ends_with(&s, "C"));
@@ -28,9 +28,9 @@ static void test_life(void **state)
     assert_string_equal(address, s.server.url + strlen("nats://"));
     assert_int_equal(nbj_client_server_address(s.client, tiny, sizeof tiny), NBJ_E_FULL);
     assert_int_equal(nbj_client_server_address(s.client, tiny, 0), NBJ_E_INVALID);
-    assert_string_equal(nbj_client_server_version(s.client), "2.10.27");
-    assert_string_equal(nbj_client_server_name(s.client), "one");
-    assert_string_equal(nbj_client_server_id(s.client), "ID");
+    assert_string_equal(ts_text(nbj_client_server_version, s.client), "2.10.27");
+    assert_string_equal(ts_text(nbj_client_server_name, s.client), "one");
+    assert_string_equal(ts_text(nbj_client_server_id, s.client), "ID");
     assert_int_equal(nbj_client_id(s.client), 9);
     assert_int_equal(nbj_client_max_payload(s.client), 1000);
     uint64_t wait = nbj_loop_timeout_ns(s.client);
@@ -46,7 +46,7 @@ static void test_life(void **state)
     assert_int_equal(nbj_loop_process(s.client), NBJ_E_CLOSED);
     assert_int_equal(nbj_loop_timeout_ns(s.client), NBJ_TIME_NEVER);
     nbj_client_close(s.client);
-    nbj_client_drain(s.client, 1);
+    nbj_client_drain_async(s.client, 1);
     nbj_client_reconnect(s.client);
     assert_int_equal(nbj_loop_process(s.client), NBJ_E_CLOSED);
     assert_string_equal(s.trail, "CDRX"); /* exactly one, last */
@@ -156,7 +156,7 @@ static void test_send_and_receive(void **state)
     assert_int_equal(nbj_send(s.client, NULL, nbj_str("one"), NULL), NBJ_E_BAD_SUBJECT);
     TURN_UNTIL(&s, h.calls == 1);
     assert_string_equal(h.text, "one");
-    assert_int_equal(nbj_sub_delivered(sub), 1);
+    assert_int_equal(nbj_sub_stats_of(sub).delivered, 1);
     assert_int_equal(nbj_send(s.client, "a.c", nbj_str("two"), NULL), NBJ_OK);
     TURN_UNTIL(&s, h.ends == 1);
     assert_int_equal(h.calls, 2);
@@ -178,20 +178,20 @@ static void test_queue(void **state)
     nbj_sub *sub = NULL;
     served_connect(&s, NBJ_CLIENT_OPTIONS());
     assert_int_equal(nbj_subscribe(s.client, "q", NBJ_SUB(.limit_messages = 2), NULL, NULL, &sub), NBJ_OK);
-    assert_null(nbj_sub_next(sub));
+    assert_null(ts_next(sub));
     for (int i = 0; i < 4; i++)
         assert_int_equal(nbj_send(s.client, "q", nbj_str("m"), NULL), NBJ_OK);
-    TURN_UNTIL(&s, nbj_sub_dropped(sub) == 2);
-    assert_int_equal(nbj_sub_pending(sub), 2);
+    TURN_UNTIL(&s, nbj_sub_stats_of(sub).dropped == 2);
+    assert_int_equal(nbj_sub_stats_of(sub).pending, 2);
     assert_string_equal(s.trail, "CS");
     assert_int_equal(nbj_client_stats_of(s.client).dropped, 2);
-    nbj_msg *m = nbj_sub_next(sub);
+    nbj_msg *m = ts_next(sub);
     assert_non_null(m);
     nbj_client_close(s.client);
     TURN_UNTIL(&s, served_ends_with(&s, "X"));
-    nbj_msg *last = nbj_sub_next(sub); /* what came can still be taken */
+    nbj_msg *last = ts_next(sub); /* what came can still be taken */
     assert_non_null(last);
-    assert_null(nbj_sub_next(sub));
+    assert_null(ts_next(sub));
     nbj_sub_release(sub);
     assert_true(nbj_bytes_equal(nbj_msg_data(m), nbj_str("m")));
     nbj_msg_release(m);
@@ -392,7 +392,7 @@ static void test_idle_drain_is_quick(void **state)
     served_connect(&s, NBJ_CLIENT_OPTIONS());
     served_settle(&s);
     nbj_time begin = ts_now();
-    nbj_client_drain(s.client, NBJ_SECONDS(60));
+    nbj_client_drain_async(s.client, NBJ_SECONDS(60));
     TURN_UNTIL(&s, served_ends_with(&s, "X"));
     assert_int_equal(s.error.status, NBJ_OK);
     assert_true(ts_now() - begin < NBJ_SECONDS(5)); /* it does not wait for its deadline */
@@ -410,15 +410,15 @@ static void test_drain(void **state)
     assert_int_equal(nbj_subscribe(s.client, "q", NULL, NULL, NULL, &queue), NBJ_OK);
     assert_int_equal(nbj_send(s.client, "q", nbj_str("wait for me"), NULL), NBJ_OK);
     assert_int_equal(nbj_request_async(s.client, "svc", nbj_str("x"), NULL, heard_reply, &h), NBJ_OK);
-    nbj_client_drain(s.client, NBJ_SECONDS(60));
-    nbj_client_drain(s.client, 1); /* it drains already */
+    nbj_client_drain_async(s.client, NBJ_SECONDS(60));
+    nbj_client_drain_async(s.client, 1); /* it drains already */
     assert_int_equal(nbj_publish_async(s.client, "js.a", nbj_str("x"), NULL, heard_outcome, &o), NBJ_E_DRAINING);
-    TURN_UNTIL(&s, h.calls == 1 && nbj_sub_pending(queue) == 1);
+    TURN_UNTIL(&s, h.calls == 1 && nbj_sub_stats_of(queue).pending == 1);
     assert_int_equal(h.status, NBJ_OK);
     served_settle(&s);
     assert_int_equal(nbj_publish_async(s.client, "js.a", nbj_str("x"), NULL, heard_outcome, &o), NBJ_E_DRAINING);
     assert_string_equal(s.trail, "C");
-    nbj_msg_release(nbj_sub_next(queue));
+    nbj_msg_release(ts_next(queue));
     assert_int_equal(nbj_loop_timeout_ns(s.client), 0); /* goes on at once */
     TURN_UNTIL(&s, served_ends_with(&s, "X"));
     assert_int_equal(s.error.status, NBJ_OK);
@@ -432,7 +432,7 @@ static void test_drain_timeout(void **state)
     (void)state;
     served_connect(&s, NBJ_CLIENT_OPTIONS());
     s.server.is_deaf = true;
-    nbj_client_drain(s.client, NBJ_MILLIS(30));
+    nbj_client_drain_async(s.client, NBJ_MILLIS(30));
     TURN_UNTIL(&s, served_ends_with(&s, "X"));
     assert_int_equal(s.error.status, NBJ_E_TIMEOUT);
     served_end(&s);
@@ -443,7 +443,7 @@ static void test_drain_loses_its_connection(void **state)
     (void)state;
     served_connect(&s, NBJ_CLIENT_OPTIONS());
     s.server.is_deaf = true;
-    nbj_client_drain(s.client, NBJ_SECONDS(60));
+    nbj_client_drain_async(s.client, NBJ_SECONDS(60));
     served_settle(&s);
     loopback_drop(&s.server, false);
     TURN_UNTIL(&s, served_ends_with(&s, "X"));

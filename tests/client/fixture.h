@@ -6,6 +6,7 @@
 #include "driver/loopback_server.h"
 #include "support/alloc_fail.h"
 #include "support/check.h"
+#include "support/shorthand.h"
 
 #include <nbj/nbj.h>
 

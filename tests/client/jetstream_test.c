@@ -128,7 +128,7 @@ static void test_drain_waits_for_outcomes(void **state)
     outcome o = { 0 };
     served_connect(&s, NBJ_CLIENT_OPTIONS());
     assert_int_equal(publish("x", &o), NBJ_OK);
-    nbj_client_drain(s.client, NBJ_SECONDS(60));
+    nbj_client_drain_async(s.client, NBJ_SECONDS(60));
     loopback_drop(&s.server, false); /* also over a reconnect */
     TURN_UNTIL(&s, served_ends_with(&s, "X"));
     assert_int_equal(s.error.status, NBJ_OK);
@@ -285,7 +285,7 @@ static void test_drain_stops_pulls(void **state)
     served_connect(&s, NBJ_CLIENT_OPTIONS());
     nbj_pull *p = start(&w);
     TURN_UNTIL(&s, w.last == NBJ_PULL_RUNNING);
-    nbj_client_drain(s.client, NBJ_SECONDS(60));
+    nbj_client_drain_async(s.client, NBJ_SECONDS(60));
     TURN_UNTIL(&s, served_ends_with(&s, "X"));
     assert_int_equal(w.last, NBJ_PULL_STOPPED);
     assert_int_equal(s.error.status, NBJ_OK);

@@ -162,7 +162,7 @@ static void act(started *t, unsigned step)
     if (step % 2 == 1)
         (void)!nbj_send(s.client, "q", data, NULL);
     if (t->queue != NULL)
-        nbj_msg_release(nbj_sub_next(t->queue));
+        nbj_msg_release(ts_next(t->queue));
     t->outcomes += nbj_publish_async(s.client, "js.x", data, NULL, heard_outcome, &outcomes[t->outcomes]) == NBJ_OK;
 }
 

@@ -50,7 +50,8 @@ static void on_event(void *user, const nbj__event *ev, nbj_time now)
 
 static nbj_status try_begin(const nbj__session_options *o)
 {
-    nbj__driver_config cfg = { .session = *o, .on_event = on_event, .user = &server };
+    static nbj__lock no_lock; /* zeroed: there is one thread */
+    nbj__driver_config cfg = { .session = *o, .lock = &no_lock, .on_event = on_event, .user = &server };
     nbj_error error = { 0 };
 
     cfg.session.alloc = &mem.allocator;
@@ -98,7 +99,7 @@ static nbj_status turn(void)
 
     loopback_turn(&server);
     (void)poll(&wait, 1, ms);
-    return nbj__driver_process(driver);
+    return nbj__driver_process(driver, NULL);
 }
 
 #define TURN_UNTIL(cond)                                    \
@@ -168,7 +169,7 @@ static void test_there_and_back(void **state)
     assert_int_equal(nbj__driver_fd(driver), fd); /* for its whole life */
     nbj__session_close(session(), NBJ_OK, NULL);
     TURN_UNTIL(ends_with("X"));
-    assert_int_equal(nbj__driver_process(driver), NBJ_E_CLOSED);
+    assert_int_equal(nbj__driver_process(driver, NULL), NBJ_E_CLOSED);
     assert_int_equal(nbj__driver_deadline(driver), NBJ_TIME_NEVER);
     nbj__session_sub_clear(session(), &sub);
     end();
@@ -417,7 +418,8 @@ static nbj_status make(const nbj_allocator *alloc, void *ctx)
 {
     nbj__driver *d = (nbj__driver *)ctx;
     nbj_error error = { 0 };
-    nbj__driver_config cfg = { .session = { .alloc = alloc, .urls = nbj_str("u:p@127.0.0.1:1") },
+    nbj__lock no_lock = { .is_real = false };
+    nbj__driver_config cfg = { .lock = &no_lock, .session = { .alloc = alloc, .urls = nbj_str("u:p@127.0.0.1:1") },
                                .on_event = on_event,
                                .user = &server };
 

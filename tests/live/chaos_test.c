@@ -400,7 +400,7 @@ static void end(chaos *w)
 
     w->over = below(w, 2) == 0; /* sometimes its callbacks go on acting */
     if (how < 2)
-        nbj_client_drain(w->client->client, NBJ_SECONDS(8));
+        nbj_client_drain_async(w->client->client, NBJ_SECONDS(8));
     else if (how == 2)
         nbj_client_close(w->client->client);
     if (how < 3)

@@ -329,7 +329,7 @@ static void drain_at_lame_duck(ts_client *c, const nbj_event *event)
     if (event->type != NBJ_EVENT_LAME_DUCK)
         return;
     ts_send(c, "last", "words");
-    nbj_client_drain(c->client, NBJ_SECONDS(10));
+    nbj_client_drain_async(c->client, NBJ_SECONDS(10));
 }
 
 /* Whoever drains then needs no other server. */

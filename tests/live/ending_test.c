@@ -83,7 +83,7 @@ static void test_drain_delivers_all(void **state)
     send_numbers(c, "out", 2000);
     assert_int_equal(nbj_request_async(c->client, "ask", nbj_str("?"), NULL, ts_on_reply, &a), NBJ_OK);
     assert_int_equal(nbj_flush_async(c->client, 0, ts_on_flushed, &flush), NBJ_OK);
-    nbj_client_drain(c->client, NBJ_SECONDS(10));
+    nbj_client_drain_async(c->client, NBJ_SECONDS(10));
     assert_int_equal(nbj_loop_timeout_ns(c->client), 0);
     TURN_UNTIL(in.ended == 1, TS_WAIT_MS);
     CHECK("all that was on its way", ts_sink_counts(&in, 0, 2000) && in.why == NBJ_OK);
@@ -126,8 +126,8 @@ static void test_drain_lets_callbacks_send(void **state)
     assert_int_equal(nbj_subscribe(c->client, "forward", NULL, forward, c, &sub), NBJ_OK);
     ts_flush(c);
     ts_publish_numbers(r, "forward", 0, 1000);
-    nbj_client_drain(c->client, NBJ_SECONDS(10));
-    nbj_client_drain(c->client, NBJ_SECONDS(10)); /* twice is once */
+    nbj_client_drain_async(c->client, NBJ_SECONDS(10));
+    nbj_client_drain_async(c->client, NBJ_SECONDS(10)); /* twice is once */
     (void)ts_turn(0);
     assert_int_equal(nbj_subscribe(c->client, "more", NULL, forward, c, &none), NBJ_E_DRAINING);
     check_closed(c, NBJ_OK);
@@ -147,9 +147,9 @@ static void test_drain_of_nothing(void **state)
     ts_client *c = connect_one();
 
     (void)state;
-    nbj_client_drain(c->client, NBJ_SECONDS(10));
+    nbj_client_drain_async(c->client, NBJ_SECONDS(10));
     check_closed(c, NBJ_OK);
-    nbj_client_drain(c->client, NBJ_SECONDS(10));
+    nbj_client_drain_async(c->client, NBJ_SECONDS(10));
     nbj_client_close(c->client);
     assert_int_equal(nbj_loop_process(c->client), NBJ_E_CLOSED);
 }
@@ -166,7 +166,7 @@ static void test_drain_ends_at_its_deadline(void **state)
     assert_int_equal(nbj_request_async(c->client, "silence", nbj_str("?"), NBJ_REQUEST(.timeout_ns = NBJ_SECONDS(60)),
                                        ts_on_reply, &a),
                      NBJ_OK);
-    nbj_client_drain(c->client, NBJ_MILLIS(200));
+    nbj_client_drain_async(c->client, NBJ_MILLIS(200));
     check_closed(c, NBJ_E_TIMEOUT);
     CHECK("not before", ts_now() - before >= NBJ_MILLIS(200));
     CHECK("the request ended", a.calls == 1 && a.status == NBJ_E_CLOSED);
@@ -185,7 +185,7 @@ static void test_drain_without_a_connection(void **state)
         ts_turn_for(20);
         if (unsent)
             ts_send(c, "x", "x");
-        nbj_client_drain(c->client, NBJ_SECONDS(10));
+        nbj_client_drain_async(c->client, NBJ_SECONDS(10));
         check_closed(c, unsent ? NBJ_E_DISCONNECTED : NBJ_OK);
         ts_client_free(c);
     }
@@ -203,7 +203,7 @@ static void test_drain_over_a_lost_connection(void **state)
     ts_client *c = ts_client_connect(NBJ_CLIENT_OPTIONS(.url = url));
     ts_proxy_stall(p, TS_TO_SERVER, true);
     send_numbers(c, "x", 1000);
-    nbj_client_drain(c->client, NBJ_SECONDS(10));
+    nbj_client_drain_async(c->client, NBJ_SECONDS(10));
     ts_turn_for(20);
     ts_proxy_cut_now(p, TS_RST);
     (void)ts_await(c, NBJ_EVENT_CLOSED);
@@ -261,7 +261,7 @@ static void end_it(ender *e, place here)
     if (e->way == BY_CLOSE)
         nbj_client_close(e->c->client);
     else if (e->way == BY_DRAIN)
-        nbj_client_drain(e->c->client, NBJ_SECONDS(5));
+        nbj_client_drain_async(e->c->client, NBJ_SECONDS(5));
     else
         nbj_client_release(e->c->client);
 }
@@ -411,7 +411,7 @@ static void on_event_turn(void *user, nbj_client *client, const nbj_event *event
     trail[strlen(trail)] = ts_letter(event->type);
     assert_int_equal(nbj_loop_process(client), NBJ_E_STATE); /* not from within */
     if (event->type == NBJ_EVENT_CONNECTED)
-        nbj_client_drain(client, NBJ_SECONDS(10));
+        nbj_client_drain_async(client, NBJ_SECONDS(10));
 }
 
 /* The loop for whoever has none. */

@@ -587,7 +587,7 @@ static void test_drain_waits_for_outcomes(void **state)
     make_stream(c, NBJ_STREAM_CONFIG(.name = "DRAIN", .subjects = NBJ_LIST("drain"), .storage = NBJ_STORAGE_MEMORY));
     for (int i = 0; i < 2000; i++)
         publish_number(c, "drain", i, NBJ_PUBLISH(.timeout_ns = 0));
-    nbj_client_drain(c->client, NBJ_SECONDS(10));
+    nbj_client_drain_async(c->client, NBJ_SECONDS(10));
     assert_int_equal(nbj_publish_async(c->client, "drain", nbj_str("x"), NULL, ts_on_published, &late), NBJ_E_DRAINING);
     TURN_UNTIL(nbj_publish_unfinished(c->client) == 0, TS_WAIT_MS);
     nbj_status st = nbj_publish_async(c->client, "drain", nbj_str("x"), NULL, ts_on_published, &late);

@@ -633,7 +633,7 @@ static void test_drain_and_close_stop_it(void **state)
         start_reader(c, &r, "END", drains ? "drained" : "closed", (nbj_consumer_config){ 0 });
         TURN_UNTIL(r.got.count >= 100, TS_WAIT_MS);
         if (drains)
-            nbj_client_drain(c->client, NBJ_SECONDS(10));
+            nbj_client_drain_async(c->client, NBJ_SECONDS(10));
         else
             nbj_client_close(c->client);
         assert_int_equal(ts_await(c, NBJ_EVENT_CLOSED)->status, NBJ_OK);

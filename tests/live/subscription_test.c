@@ -108,7 +108,7 @@ static void test_max_set_later(void **state)
         publish_and_receive(&p, "later", 5, 10);
         CHECK(cases[i].name, ts_sink_counts(&s, 0, cases[i].want));
         CHECK(cases[i].name, s.ended == (cases[i].max < 15) && s.why == NBJ_OK);
-        CHECK(cases[i].name, nbj_sub_delivered(s.sub) == cases[i].want);
+        CHECK(cases[i].name, nbj_sub_stats_of(s.sub).delivered == cases[i].want);
         ts_sink_free(&s);
     }
     ts_raw_close(p.r);
@@ -240,7 +240,7 @@ static nbj_sub *subscribe_queued(ts_client *c, const char *subject, uint64_t mes
 
 static void take(nbj_sub *sub, const char *payload)
 {
-    nbj_msg *m = nbj_sub_next(sub);
+    nbj_msg *m = ts_next(sub);
 
     assert_non_null(m);
     CHECK(payload, ts_same(nbj_msg_data(m), payload));
@@ -253,17 +253,17 @@ static void test_queue(void **state)
     nbj_sub *sub = subscribe_queued(p.c, "queue", 0, 0);
 
     (void)state;
-    assert_null(nbj_sub_next(sub));
+    assert_null(ts_next(sub));
     publish_and_receive(&p, "queue", 0, 3);
-    assert_int_equal(nbj_sub_pending(sub), 3);
+    assert_int_equal(nbj_sub_stats_of(sub).pending, 3);
     take(sub, "0");
     take(sub, "1");
-    assert_int_equal(nbj_sub_pending(sub), 1);
+    assert_int_equal(nbj_sub_stats_of(sub).pending, 1);
     assert_int_equal(nbj_unsubscribe(sub, 0), NBJ_OK); /* what has come can still be taken */
     ts_flush(p.c);
     take(sub, "2");
-    assert_null(nbj_sub_next(sub));
-    assert_int_equal(nbj_sub_delivered(sub), 3);
+    assert_null(ts_next(sub));
+    assert_int_equal(nbj_sub_stats_of(sub).delivered, 3);
     nbj_sub_release(sub);
     ts_raw_close(p.r);
 }
@@ -276,9 +276,9 @@ static void test_full_queue(void **state)
     (void)state;
     publish_and_receive(&p, "full", 0, 25);
     assert_string_equal(p.c->trail, "CS");
-    assert_int_equal(nbj_sub_pending(sub), 10);
-    assert_int_equal(nbj_sub_dropped(sub), 15);
-    assert_int_equal(nbj_sub_delivered(sub), 25);
+    assert_int_equal(nbj_sub_stats_of(sub).pending, 10);
+    assert_int_equal(nbj_sub_stats_of(sub).dropped, 15);
+    assert_int_equal(nbj_sub_stats_of(sub).delivered, 25);
     take(sub, "0");
     take(sub, "1");
     publish_and_receive(&p, "full", 25, 2); /* fit */
@@ -292,8 +292,8 @@ static void test_full_queue(void **state)
     }
     take(sub, "25");
     take(sub, "26");
-    assert_null(nbj_sub_next(sub));
-    assert_int_equal(nbj_sub_dropped(sub), 18);
+    assert_null(ts_next(sub));
+    assert_int_equal(nbj_sub_stats_of(sub).dropped, 18);
     assert_int_equal(nbj_client_stats_of(p.c->client).dropped, 18);
     nbj_sub_release(sub);
     ts_raw_close(p.r);
@@ -310,8 +310,8 @@ static void test_queue_full_of_octets(void **state)
         ts_raw_pub(p.r, "octets", NULL, payload, sizeof payload);
     ts_raw_flush(p.r);
     ts_flush(p.c);
-    CHECK("some", nbj_sub_pending(sub) >= 3 && nbj_sub_pending(sub) <= 5);
-    assert_int_equal(nbj_sub_pending(sub) + nbj_sub_dropped(sub), 10);
+    CHECK("some", nbj_sub_stats_of(sub).pending >= 3 && nbj_sub_stats_of(sub).pending <= 5);
+    assert_int_equal(nbj_sub_stats_of(sub).pending + nbj_sub_stats_of(sub).dropped, 10);
     assert_string_equal(p.c->trail, "CS");
     nbj_sub_release(sub); /* with what waits in it */
     ts_raw_close(p.r);
@@ -324,8 +324,8 @@ static void test_drain_of_a_client_waits_for_queues(void **state)
 
     (void)state;
     ts_publish_numbers(p.r, "wait", 0, 2);
-    nbj_client_drain(p.c->client, NBJ_SECONDS(10));
-    TURN_UNTIL(nbj_sub_pending(sub) == 2, TS_WAIT_MS);
+    nbj_client_drain_async(p.c->client, NBJ_SECONDS(10));
+    TURN_UNTIL(nbj_sub_stats_of(sub).pending == 2, TS_WAIT_MS);
     take(sub, "0");
     ts_turn_for(50);
     assert_string_equal(p.c->trail, "C");

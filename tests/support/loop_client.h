@@ -8,6 +8,7 @@
 
 #include "check.h"
 #include "raw.h"
+#include "shorthand.h"
 
 #define TS_WAIT_MS 10000 /* long enough for anything that should happen soon, on a busy machine too */
 #define TS_TURN_MS 5     /* of one turn within a wait */
@@ -113,7 +114,7 @@ typedef struct ts_published {
     unsigned calls;
     nbj_outcome outcome;
     uint64_t sequence;
-    char stream[64];
+    char stream[256];
     nbj_error error;
 } ts_published;
 

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Invariants, with the lock held: at most one of |leader| and |io_leads| is set; the socket is in the I/O thread's sight
+ * unless |leader| is set; whoever stops leading leaves a successor, or an I/O thread that wakes in time. */
+#define _GNU_SOURCE
+#include "driver/runtime.h"
+
+#include "base/heap.h"
+#include "base/text.h"
+#include "driver/os.h"
+#include "driver/thread.h"
+
+#include <assert.h>
+
+#define BURST_NS NBJ_MICROS(50) /* a second message within it is one of many */
+#define WRITE_SELF_BYTES 32768u /* so much is worth a system call of the caller's */
+
+struct nbj__runtime {
+    nbj__runtime_config cfg;
+    pthread_t io_thread;
+    bool stopping;
+    bool io_leads;
+    nbj__waiter *leader;
+    nbj__list waiters;      /* threads that wait for another one's lead */
+    nbj_time io_wakes_at;   /* when the I/O thread's waiting ends by itself; 0: it is awake */
+    nbj_time lead_wakes_at; /* when the leader's does */
+    nbj_time last_write;    /* by a caller */
+};
+
+static nbj_time deadline(const nbj__runtime *rt)
+{
+    return rt->cfg.deadline(rt->cfg.user);
+}
+
+static nbj__waiter *first_waiter(const nbj__runtime *rt)
+{
+    nbj__node *n = nbj__list_first(&rt->waiters);
+
+    return n != NULL ? NBJ__ITEM(n, nbj__waiter, node) : NULL;
+}
+
+/* Nobody leads: finds somebody. */
+static void pass_lead(nbj__runtime *rt)
+{
+    nbj__waiter *next = nbj__driver_is_plain(rt->cfg.driver) && !rt->stopping ? first_waiter(rt) : NULL;
+
+    rt->leader = next;
+    if (next != NULL) {
+        nbj__driver_disarm(rt->cfg.driver);
+        pthread_cond_signal(&next->cond);
+        return;
+    }
+    nbj__driver_arm(rt->cfg.driver);
+    if (deadline(rt) < rt->io_wakes_at)
+        nbj__driver_wake(rt->cfg.driver);
+}
+
+/* --- the I/O thread --- */
+
+static void *io_main(void *arg)
+{
+    nbj__runtime *rt = arg;
+    nbj__ready ready = { 0 };
+
+    nbj__lock_take(rt->cfg.lock);
+    while (!rt->stopping) {
+        if (rt->leader == NULL) {
+            rt->io_leads = true;
+            (void)nbj__driver_process(rt->cfg.driver, &ready);
+            rt->cfg.after_turn(rt->cfg.user);
+            rt->io_leads = false;
+            pass_lead(rt);
+        } else {
+            nbj__driver_forget(rt->cfg.driver, &ready);
+        }
+        nbj_time due = rt->leader == NULL ? deadline(rt) : NBJ_TIME_NEVER;
+        rt->io_wakes_at = due;
+        nbj__lock_drop(rt->cfg.lock);
+        nbj__driver_wait(rt->cfg.driver, due, &ready);
+        nbj__lock_take(rt->cfg.lock);
+        rt->io_wakes_at = 0;
+    }
+    nbj__lock_drop(rt->cfg.lock);
+    return NULL;
+}
+
+nbj_status nbj__runtime_start(nbj__runtime **out, const nbj__runtime_config *cfg, nbj_error *error)
+{
+    nbj__runtime *rt = nbj__alloc0(cfg->alloc, sizeof *rt);
+
+    *out = NULL;
+    if (rt == NULL)
+        return nbj__error_set(error, NBJ_E_NOMEM, nbj_strerror(NBJ_E_NOMEM), (char *)NULL);
+    rt->cfg = *cfg;
+    nbj__list_init(&rt->waiters);
+    nbj_status st = nbj__thread_start(&rt->io_thread, "nbj-io", io_main, rt, error);
+    if (st != NBJ_OK) {
+        nbj__free(cfg->alloc, rt, sizeof *rt);
+        return st;
+    }
+    *out = rt;
+    return NBJ_OK;
+}
+
+void nbj__runtime_stop(nbj__runtime *rt)
+{
+    nbj__lock_take(rt->cfg.lock);
+    rt->stopping = true;
+    nbj__driver_wake(rt->cfg.driver);
+    nbj__lock_drop(rt->cfg.lock);
+    pthread_join(rt->io_thread, NULL);
+}
+
+void nbj__runtime_free(nbj__runtime *rt)
+{
+    if (rt != NULL)
+        nbj__free(rt->cfg.alloc, rt, sizeof *rt);
+}
+
+/* --- waiting --- */
+
+static bool may_lead(nbj__runtime *rt, const nbj__waiter *w)
+{
+    if (rt->leader != NULL || rt->io_leads)
+        return rt->leader == w;
+    return nbj__driver_is_plain(rt->cfg.driver);
+}
+
+static void lead_a_turn(nbj__runtime *rt, nbj__waiter *w, nbj_time due)
+{
+    rt->leader = w;
+    rt->lead_wakes_at = nbj__time_min(due, deadline(rt));
+    nbj__driver_disarm(rt->cfg.driver);
+    nbj__driver_turn(rt->cfg.driver, rt->lead_wakes_at);
+    rt->cfg.after_turn(rt->cfg.user);
+    if (!nbj__driver_is_plain(rt->cfg.driver))
+        pass_lead(rt);
+}
+
+static void follow(nbj__runtime *rt, nbj__waiter *w, nbj_time due)
+{
+    if (!w->has_cond && nbj__cond_init(&w->cond) != NBJ_OK)
+        return; /* it does not fail with glibc; others would have us look again at once */
+    w->has_cond = true;
+    nbj__list_push(&rt->waiters, &w->node);
+    nbj__cond_wait(&w->cond, rt->cfg.lock, due);
+    nbj__list_remove(&w->node);
+}
+
+static void write_all(nbj__runtime *rt)
+{
+    while (nbj__driver_can_write(rt->cfg.driver))
+        nbj__driver_write(rt->cfg.driver);
+}
+
+bool nbj__runtime_wait(nbj__runtime *rt, nbj__waiter *w, nbj_time due)
+{
+    w->runtime = rt;
+    if (!w->done && !may_lead(rt, w)) /* whoever leads is asleep, or will find it written */
+        write_all(rt);
+    while (!w->done && (due == NBJ_TIME_NEVER || nbj__os_now() < due)) {
+        if (may_lead(rt, w))
+            lead_a_turn(rt, w, due);
+        else
+            follow(rt, w, due);
+    }
+    if (rt->leader == w)
+        pass_lead(rt);
+    if (w->has_cond)
+        pthread_cond_destroy(&w->cond);
+    w->has_cond = false;
+    w->runtime = NULL;
+    return w->done;
+}
+
+void nbj__runtime_done(nbj__waiter *w)
+{
+    w->done = true;
+    if (w->has_cond)
+        pthread_cond_signal(&w->cond);
+    if (w->runtime != NULL && w->runtime->leader == w)
+        nbj__driver_nudge(w->runtime->cfg.driver);
+}
+
+/* --- what others cause --- */
+
+static void rouse(nbj__runtime *rt)
+{
+    if (rt->leader != NULL)
+        nbj__driver_nudge(rt->cfg.driver);
+    else if (rt->io_wakes_at > 0)
+        nbj__driver_wake(rt->cfg.driver);
+}
+
+/* Whether a caller is to write by itself: not while it could add much more before the system call returns. */
+static bool is_worth_writing(nbj__runtime *rt)
+{
+    nbj_time now = nbj__os_now();
+    bool lone = nbj__time_since(rt->last_write, now) >= BURST_NS;
+
+    if (!lone && nbj__session_outgoing(nbj__driver_session(rt->cfg.driver)) < WRITE_SELF_BYTES)
+        return false;
+    rt->last_write = now;
+    return true;
+}
+
+void nbj__runtime_kick(nbj__runtime *rt)
+{
+    if (rt->io_leads || !nbj__driver_can_write(rt->cfg.driver)) /* it is about to be written, or cannot be now */
+        return;
+    if (is_worth_writing(rt))
+        nbj__driver_write(rt->cfg.driver);
+    if (nbj__session_has_tx(nbj__driver_session(rt->cfg.driver))) /* more came meanwhile, or the socket is full */
+        rouse(rt);
+}
+
+void nbj__runtime_wake(nbj__runtime *rt)
+{
+    nbj__runtime_kick(rt);
+    if (!rt->io_leads && deadline(rt) < (rt->leader != NULL ? rt->lead_wakes_at : rt->io_wakes_at))
+        rouse(rt);
+}
