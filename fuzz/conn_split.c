@@ -331,8 +331,9 @@ static void obey(run *r, const nbj__event *ev)
     case NBJ__EV_HANGUP:
         end_output(r);
         break;
-    case NBJ__EV_SIGN:
-        (void)nbj__session_sign(r->s, nbj_str("jwt"), nbj_str("key"), ev->nonce, r->now);
+    case NBJ__EV_CREDENTIALS:
+        (void)nbj__session_credentials(
+            r->s, &(nbj__credentials){ .jwt = nbj_str("jwt"), .nkey = nbj_str("key"), .signature = ev->nonce }, r->now);
         break;
     case NBJ__EV_CONNECTED:
     case NBJ__EV_RECONNECTED:
@@ -488,7 +489,7 @@ static digest play(const uint8_t *data, size_t size, uint64_t most, bool verbose
     nbj__random random = { most };
     nbj_error error;
 
-    o.wants_signature = size % 2 == 1;
+    o.wants_credentials = size % 2 == 1; /* not tls_possible: how much comes before TLS is the network's doing */
     o.fail_requests_on_loss = size % 4 > 1;
     r.servers = line != NULL ? nbj_view(line + 1, (size_t)(data + size - line) - 1) : nbj_view(data, 0);
     nbj__buf_init(&r.out, &nbj__malloc_allocator, 1u << 24);

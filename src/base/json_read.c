@@ -140,6 +140,11 @@ bool nbj__json_bool(const nbj__json *o, const char *key)
     return v != NULL && json_object_get_boolean(v);
 }
 
+bool nbj__json_has_bool(const nbj__json *o, const char *key)
+{
+    return member(o, key, json_type_boolean) != NULL;
+}
+
 uint64_t nbj__json_u64(const nbj__json *o, const char *key)
 {
     json_object *v = member(o, key, json_type_int);

@@ -25,7 +25,8 @@ nbj_bytes nbj__json_item_text(const nbj__json *array, size_t i); /* empty when i
  * wraps. */
 nbj_bytes nbj__json_text(const nbj__json *o, const char *key); /* empty */
 bool nbj__json_bool(const nbj__json *o, const char *key);      /* false */
-uint64_t nbj__json_u64(const nbj__json *o, const char *key);   /* 0 */
-int64_t nbj__json_i64(const nbj__json *o, const char *key);    /* 0 */
+bool nbj__json_has_bool(const nbj__json *o, const char *key);
+uint64_t nbj__json_u64(const nbj__json *o, const char *key); /* 0 */
+int64_t nbj__json_i64(const nbj__json *o, const char *key);  /* 0 */
 
 #endif

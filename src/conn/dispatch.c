@@ -52,7 +52,26 @@ static void fill_dial(nbj__session *s, nbj_time now, nbj__event *ev)
     ev->type = NBJ__EV_DIAL;
     ev->host = s->server->host;
     ev->port = s->server->port;
+    ev->tls_name = nbj__server_tls_name(s->server);
+    ev->tls_first = s->opt.tls_first;
     ev->due = s->dial_at;
+}
+
+static bool ask_for_tls(nbj__session *s, nbj__event *ev)
+{
+    ev->type = NBJ__EV_START_TLS;
+    ev->host = nbj__server_tls_name(s->server);
+    ev->port = s->server->port;
+    return true;
+}
+
+static bool ask_for_credentials(nbj__session *s, nbj__event *ev)
+{
+    ev->type = NBJ__EV_CREDENTIALS;
+    ev->host = s->server->host;
+    ev->port = s->server->port;
+    ev->nonce = nbj_str(s->link.info.nonce);
+    return true;
 }
 
 bool nbj__session_has_events(const nbj__session *s)
@@ -235,10 +254,10 @@ static bool on_link_event(nbj__session *s, nbj_time now, const nbj__link_event *
     switch (le->type) {
     case NBJ__LINK_EV_INFO:
         return on_info(s, now);
-    case NBJ__LINK_EV_SIGN:
-        ev->type = NBJ__EV_SIGN;
-        ev->nonce = nbj_str(s->link.info.nonce);
-        return true;
+    case NBJ__LINK_EV_START_TLS:
+        return ask_for_tls(s, ev);
+    case NBJ__LINK_EV_CREDENTIALS:
+        return ask_for_credentials(s, ev);
     case NBJ__LINK_EV_READY:
         return on_ready(s, now);
     case NBJ__LINK_EV_MSG:

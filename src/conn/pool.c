@@ -19,6 +19,7 @@ static void free_server(nbj__pool *p, nbj__server *s)
 
     nbj__list_remove(&s->node);
     nbj__free_text(a, s->host);
+    nbj__free_text(a, s->tls_name);
     nbj__free_text(a, s->user);
     nbj__wipe_text(a, s->password);
     nbj__wipe_text(a, s->token);
@@ -259,23 +260,41 @@ static void drop_vanished(nbj__pool *p, const nbj__info *info, const nbj__server
     }
 }
 
+const char *nbj__server_tls_name(const nbj__server *s)
+{
+    return s->tls_name != NULL ? s->tls_name : s->host;
+}
+
+/* NULL is copied as NULL. */
+static bool copy_if_any(const nbj_allocator *a, const char *from, char **to)
+{
+    *to = from != NULL ? nbj__copy_text(a, nbj_str(from)) : NULL;
+    return from == NULL || *to != NULL;
+}
+
+/* The name to verify a server found at |url| by, where it is not its own. */
+static const char *inherited_tls_name(const nbj__url *url, const nbj__server *from)
+{
+    const char *name = nbj__server_tls_name(from);
+
+    return nbj__host_is_address(url->host) && !nbj__host_is_address(nbj_str(name)) ? name : NULL;
+}
+
 /* A discovered server is reached as the one that named it: same scheme, same credentials. */
-static nbj_status add_discovered(nbj__pool *p, const nbj__url *url, const nbj__server *from)
+static nbj_status add_discovered(nbj__pool *p, const nbj__url *url, const nbj__server *from, bool tls)
 {
     nbj__server *s = NULL;
     nbj__url as_named = *url;
 
-    as_named.tls = from->tls;
+    as_named.tls = tls;
     as_named.user = as_named.password = nbj_view(NULL, 0);
     as_named.has_password = false;
     nbj_status st = add(p, &as_named, true, &s);
     if (st != NBJ_OK)
         return st;
     const nbj_allocator *a = p->cfg.alloc;
-    bool whole = (from->user == NULL || (s->user = nbj__copy_text(a, nbj_str(from->user))) != NULL) &&
-                 (from->password == NULL || (s->password = nbj__copy_text(a, nbj_str(from->password))) != NULL) &&
-                 (from->token == NULL || (s->token = nbj__copy_text(a, nbj_str(from->token))) != NULL);
-    if (!whole) {
+    if (!copy_if_any(a, from->user, &s->user) || !copy_if_any(a, from->password, &s->password) ||
+        !copy_if_any(a, from->token, &s->token) || !copy_if_any(a, inherited_tls_name(url, from), &s->tls_name)) {
         free_server(p, s);
         return NBJ_E_NOMEM;
     }
@@ -296,7 +315,7 @@ nbj_status nbj__pool_discover(nbj__pool *p, const nbj__info *info, const nbj__se
         const char *why;
         if (nbj__url_parse(nbj_str(info->connect_urls[i]), &url, &why) != NBJ_OK || find(p, &url) != NULL)
             continue;
-        st = add_discovered(p, &url, current);
+        st = add_discovered(p, &url, current, current->tls || info->tls_required);
         *added = *added || st == NBJ_OK;
     }
     return st;

@@ -20,9 +20,10 @@
 
 typedef struct nbj__server {
     nbj__node node;
-    char *host; /* NUL-terminated */
+    char *host;     /* NUL-terminated */
+    char *tls_name; /* whose certificate it must have; NULL: |host|'s */
     uint16_t port;
-    bool tls;
+    bool tls; /* tls://, or it required TLS once: no octet goes out in clear */
     bool implicit;
     bool tried;                    /* since the client was opened */
     char *user, *password, *token; /* from the URL; NULL: none there */
@@ -48,6 +49,10 @@ typedef struct nbj__pool {
 /* Fills the pool from |urls|, separated by commas. NBJ_E_BAD_URL: |error| says which and why. On failure it is empty. */
 nbj_status nbj__pool_init(nbj__pool *p, const nbj__pool_config *cfg, nbj_bytes urls, nbj_error *error);
 void nbj__pool_free(nbj__pool *p); /* a zeroed one too */
+
+/* The name that |s|'s certificate must have. One that was discovered by its address has that of the server which named
+ * it, as certificates are made for names. */
+const char *nbj__server_tls_name(const nbj__server *s);
 
 /* The server to try next, and when: the first in order that may be tried at |now|, else the one that may soonest. It
  * goes to the end of the order. NULL: the pool is empty. */

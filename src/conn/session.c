@@ -308,9 +308,14 @@ void nbj__session_dialed(nbj__session *s, nbj_time now)
                      .verbose = s->opt.verbose,
                      .pedantic = s->opt.pedantic,
                      .no_echo = s->opt.no_echo },
-        .wants_signature = s->opt.wants_signature,
-        .wants_tls = server->tls,
+        .wants_credentials = s->opt.wants_credentials,
+        .tls_wanted = server->tls || s->opt.tls || s->opt.tls_first,
+        .tls_possible = s->opt.tls_possible,
+        .secured = s->opt.tls_first,
         .handshake_ns = s->dial_at > now ? s->dial_at - now : 0,
+        .info_ns = s->opt.info_timeout_ns,
+        .tls_ns = s->opt.tls_timeout_ns,
+        .auth_ns = s->opt.auth_timeout_ns,
         .ping_interval_ns = s->opt.ping_interval_ns,
         .max_pings_out = s->opt.max_pings_out,
         .out = &s->out.back,
@@ -335,14 +340,28 @@ void nbj__session_rx_commit(nbj__session *s, size_t len)
         nbj__link_rx_commit(&s->link, len);
 }
 
-nbj_status nbj__session_sign(nbj__session *s, nbj_bytes jwt, nbj_bytes nkey, nbj_bytes signature, nbj_time now)
+/* What an answer to the link came to. */
+static nbj_status after_answer(nbj__session *s, nbj_status st, nbj_time now)
+{
+    if (st != NBJ_OK && st != NBJ_E_STATE)
+        nbj__session_lose(s, st, s->link.error.text, now);
+    return st;
+}
+
+nbj_status nbj__session_secured(nbj__session *s, nbj_time now)
 {
     if (s->phase != NBJ__PHASE_SHAKING)
         return NBJ_E_STATE;
-    nbj_status st = nbj__link_sign(&s->link, jwt, nkey, signature);
-    if (st != NBJ_OK && st != NBJ_E_STATE)
-        nbj__session_lose(s, st, NULL, now);
-    return st;
+    nbj_status st = nbj__link_secured(&s->link, now);
+    s->server->tls = s->server->tls || st == NBJ_OK; /* for ever: a server that cannot do it again may be another's */
+    return after_answer(s, st, now);
+}
+
+nbj_status nbj__session_credentials(nbj__session *s, const nbj__credentials *given, nbj_time now)
+{
+    if (s->phase != NBJ__PHASE_SHAKING)
+        return NBJ_E_STATE;
+    return after_answer(s, nbj__link_credentials(&s->link, given, now), now);
 }
 
 /* --- time --- */

@@ -4,6 +4,8 @@
  *
  * A driver
  *   - takes events with nbj__session_next until NBJ_MORE after everything it put in, and obeys DIAL and HANGUP;
+ *   - brings what is asked for: TLS (START_TLS), who we are (CREDENTIALS); what it cannot do it says with
+ *     nbj__session_lost;
  *   - writes nbj__session_tx, and tells how much with nbj__session_sent;
  *   - reads into nbj__session_rx_space, and tells with nbj__session_rx_commit;
  *   - calls nbj__session_on_time when nbj__session_deadline has come (early is harmless).
@@ -12,7 +14,7 @@
  *
  *   WAITING    for the time of the next attempt       → DIALING, CLOSED
  *   DIALING    the driver connects                    → SHAKING, WAITING, CLOSED
- *   SHAKING    INFO, CONNECT, PONG                    → READY, WAITING, CLOSED
+ *   SHAKING    INFO, TLS, CONNECT, PONG               → READY, WAITING, CLOSED
  *   READY                                             → WAITING, CLOSED
  *   CLOSED     final
  *
@@ -21,6 +23,7 @@
 #define NBJ_CONN_SESSION_H
 
 #include "base/random.h"
+#include "conn/credentials.h"
 #include "conn/observe.h"
 #include "conn/requests.h"
 #include "conn/subs.h"
@@ -48,6 +51,9 @@ typedef struct nbj__session_options {
     nbj_bytes inbox_prefix;          /* _INBOX */
     uint64_t seed;                   /* of all that looks random */
     uint64_t connect_timeout_ns;     /* 5 s, from dialing to the PONG, for each server */
+    uint64_t info_timeout_ns;        /* what is left of that: until INFO came */
+    uint64_t tls_timeout_ns;         /* until TLS is there, where it comes behind INFO; else it is the driver's */
+    uint64_t auth_timeout_ns;        /* from CONNECT to the PONG */
     uint64_t ping_interval_ns;       /* 30 s */
     uint32_t max_pings_out;          /* 2 */
     uint64_t write_timeout_ns;       /* 10 s without the socket taking an octet */
@@ -62,16 +68,23 @@ typedef struct nbj__session_options {
     bool auth_errors_are_fatal;      /* the same authentication error twice in a row from a server closes */
     bool fail_requests_on_loss;      /* requests do not wait for a reply over a lost connection */
     bool wait_when_full;             /* a full outgoing buffer is WOULD_BLOCK and EV_WRITABLE instead of FULL */
-    bool wants_signature;            /* EV_SIGN for the nonce of each connection that has one */
+    bool wants_credentials;          /* EV_CREDENTIALS for each connection */
+    bool tls;                        /* to all servers; else as the URL, or the server, says */
+    bool tls_first;                  /* before INFO, to all servers */
+    bool tls_possible;               /* the driver can; else servers that need TLS are refused */
     bool verbose, pedantic, no_echo;
     void *msg_client; /* whose messages they are, for settling them */
     const nbj__observer *observer;
 } nbj__session_options;
 
 typedef enum nbj__event_type {
-    NBJ__EV_DIAL = 1,     /* connect to |host|, |port| until |due|; then nbj__session_dialed or nbj__session_lost */
+    NBJ__EV_DIAL = 1,     /* connect to |host|, |port| until |due|; with |tls_first| do TLS, too, verifying |tls_name|;
+                             then nbj__session_dialed or nbj__session_lost */
     NBJ__EV_HANGUP,       /* close the socket, or stop connecting; what is in tx does not matter any more */
-    NBJ__EV_SIGN,         /* sign |nonce|; then nbj__session_sign or nbj__session_lost */
+    NBJ__EV_START_TLS,    /* begin TLS, verifying |host|; then nbj__session_secured or nbj__session_lost. What is read
+                             from now on is for TLS */
+    NBJ__EV_CREDENTIALS,  /* say who we are to |host|, |port|, and sign |nonce| unless it is empty; then
+                             nbj__session_credentials or nbj__session_lost */
     NBJ__EV_CONNECTED,    /* for the first time */
     NBJ__EV_DISCONNECTED, /* |error| says why */
     NBJ__EV_RECONNECTED,
@@ -101,6 +114,8 @@ typedef struct nbj__event {
     nbj_bytes subject;
     const char *host;
     uint16_t port;
+    const char *tls_name;
+    bool tls_first;
     nbj_time due;
     nbj_status status; /* that of |error|; NBJ_OK for a call that ended well */
     const nbj_error *error;
@@ -116,7 +131,7 @@ typedef struct nbj__session_stats {
 
 /* --- life --- */
 
-/* The first DIAL is an event at once. NBJ_E_BAD_URL, NBJ_E_INVALID: |error|; NBJ_E_NOMEM. On failure *|out| is NULL. */
+/* The first DIAL is an event at once. NBJ_E_BAD_URL, NBJ_E_INVALID, NBJ_E_NO_TLS: |error|; NBJ_E_NOMEM. On failure *|out| is NULL. */
 nbj_status nbj__session_new(nbj__session **out, const nbj__session_options *o, nbj_time now, nbj_error *error);
 
 /* Frees it with all views it gave out. Calls and subscriptions that are still in it are their owners' again. */
@@ -147,7 +162,10 @@ nbj_status nbj__session_next(nbj__session *s, nbj_time now, nbj__event *ev); /* 
 void nbj__session_dialed(nbj__session *s, nbj_time now);
 /* Connecting failed, or the socket ended. |text| may be NULL. */
 void nbj__session_lost(nbj__session *s, nbj_status status, const char *text, nbj_time now);
-nbj_status nbj__session_sign(nbj__session *s, nbj_bytes jwt, nbj_bytes nkey, nbj_bytes signature, nbj_time now);
+/* The answers to START_TLS and to CREDENTIALS; the latter's views are copied. NBJ_E_STATE: nobody asks. On another failure
+ * the connection ends. An answer that comes after its connection was lost must not be given: it might meet the next. */
+nbj_status nbj__session_secured(nbj__session *s, nbj_time now);
+nbj_status nbj__session_credentials(nbj__session *s, const nbj__credentials *given, nbj_time now);
 nbj_status nbj__session_rx_space(nbj__session *s, uint8_t **at, size_t *len); /* NBJ_E_NOMEM */
 void nbj__session_rx_commit(nbj__session *s, size_t len);
 bool nbj__session_has_tx(const nbj__session *s);

@@ -34,6 +34,8 @@ nbj_status nbj__session_options_check(const nbj__session_options *o, nbj_error *
     if (o->inbox_prefix.len > NBJ__INBOX_MAX || !nbj__subject_is_literal(o->inbox_prefix))
         return nbj__error_set(error, NBJ_E_INVALID, "the inbox prefix must be a subject without wildcards, such as ",
                               "_INBOX", (char *)NULL);
+    if (o->tls_first && !o->tls_possible)
+        return nbj__error_set(error, NBJ_E_NO_TLS, "TLS first is wanted, but this client cannot do TLS", (char *)NULL);
     if (o->max_outgoing_bytes > SIZE_MAX / 8)
         return nbj__error_set(error, NBJ_E_INVALID, "max_outgoing_bytes is too large", (char *)NULL);
     return NBJ_OK;

@@ -87,6 +87,7 @@ nbj_status nbj__info_parse(const nbj_allocator *alloc, nbj_bytes json, nbj__info
     out->api_level = at_most_u32(nbj__json_u64(o, "api_lvl"));
     for (size_t i = 0; i < COUNT(bool_fields); i++)
         *(bool *)((char *)out + bool_fields[i].offset) = nbj__json_bool(o, bool_fields[i].name);
+    out->has_headers = nbj__json_has_bool(o, "headers");
     st = read_texts(alloc, o, out);
     if (st == NBJ_OK)
         st = read_connect_urls(alloc, o, out);

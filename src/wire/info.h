@@ -16,6 +16,7 @@ typedef struct nbj__info {
     uint64_t client_id;
     int64_t max_payload; /* 0 or less: not said */
     uint32_t api_level;  /* JetStream's API level, 2.12 and newer; 0: not said */
+    bool has_headers;    /* |headers| was said */
     bool headers, jetstream, auth_required, tls_required, tls_available, lame_duck;
     bool has_connect_urls; /* the list was there, even if empty: absent does not mean empty */
     char **connect_urls;   /* host:port */

@@ -130,6 +130,21 @@ nbj_status nbj__url_parse(nbj_bytes text, nbj__url *out, const char **why)
     return NBJ_OK;
 }
 
+bool nbj__host_is_address(nbj_bytes host)
+{
+    size_t parts = 1;
+
+    if (host.len > 0 && memchr(host.ptr, ':', host.len) != NULL)
+        return true;
+    for (size_t i = 0; i < host.len; i++) {
+        if (host.ptr[i] == '.')
+            parts++;
+        else if (host.ptr[i] < '0' || host.ptr[i] > '9')
+            return false;
+    }
+    return parts == 4; /* no name ends in a label of digits */
+}
+
 bool nbj__url_take(nbj_bytes *list, nbj_bytes *url)
 {
     while (list->len > 0) {

@@ -22,6 +22,9 @@ typedef struct nbj__url {     /* views into the text */
  * static text. */
 nbj_status nbj__url_parse(nbj_bytes text, nbj__url *out, const char **why);
 
+/* Whether a host is an address: certificates name hosts, and rarely those. */
+bool nbj__host_is_address(nbj_bytes host);
+
 /* Takes the next URL out of a list separated by commas; false at its end. Empty entries are skipped. */
 bool nbj__url_take(nbj_bytes *list, nbj_bytes *url);
 

@@ -191,6 +191,7 @@ static void test_members_by_type(void **state)
     for (size_t i = 0; i < COUNT(cases); i++) {
         CHECK(cases[i].key, nbj_bytes_equal(nbj__json_text(o, cases[i].key), nbj_str(cases[i].text)));
         CHECK(cases[i].key, nbj__json_bool(o, cases[i].key) == cases[i].is_true);
+        CHECK(cases[i].key, nbj__json_has_bool(o, cases[i].key) == (cases[i].key[0] == 'b' || cases[i].key[0] == 'f'));
         CHECK(cases[i].key, (nbj__json_object(o, cases[i].key) != NULL) == cases[i].is_object);
         CHECK(cases[i].key, (nbj__json_array(o, cases[i].key) != NULL) == cases[i].is_array);
     }
@@ -211,6 +212,7 @@ static void test_members_of_nothing(void **state)
     assert_int_equal(nbj__json_length(NULL), 0);
     assert_int_equal(nbj__json_text(NULL, "a").len, 0);
     assert_false(nbj__json_bool(NULL, "a"));
+    assert_false(nbj__json_has_bool(NULL, "a"));
     assert_int_equal(nbj__json_u64(NULL, "a"), 0);
     assert_int_equal(nbj__json_i64(NULL, "a"), 0);
     nbj__json_free(NULL);

@@ -119,8 +119,11 @@ static inline void fix_note(fixture *f, const nbj__event *ev)
         f->is_open = false;
         fix_log(f, "HANGUP");
         return;
-    case NBJ__EV_SIGN:
-        fix_log(f, "SIGN %.*s", NBJ_FMT(ev->nonce));
+    case NBJ__EV_START_TLS:
+        fix_log(f, "START_TLS %s:%u", ev->host, ev->port);
+        return;
+    case NBJ__EV_CREDENTIALS:
+        fix_log(f, "CREDENTIALS %s:%u %.*s", ev->host, ev->port, NBJ_FMT(ev->nonce));
         return;
     case NBJ__EV_CONNECTED:
         fix_log(f, "CONNECTED");

@@ -365,6 +365,60 @@ static void test_discovered_inherit(void **state)
     }
 }
 
+/* Certificates name hosts: an address that was discovered is verified under the name of the URL it came from. */
+static void test_name_to_verify(void **state)
+{
+    (void)state;
+    static const char *const urls[] = { "10.0.0.2:1", "[2001:db8::2]:1", "x.example:1", "10.0.0.2.example:1" };
+    static const char *const more[] = { "10.0.0.2:1", "10.0.0.3:1" };
+    static const struct {
+        const char *from, *want[5];
+    } cases[] = {
+        { "a.example", { "a.example", "a.example", "a.example", "x.example", "10.0.0.2.example" } },
+        { "10.0.0.1", { "10.0.0.1", "10.0.0.2", "2001:db8::2", "x.example", "10.0.0.2.example" } },
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        setup s;
+        nbj_time when = 0;
+        begin(&s, cases[i].from);
+        discover(&s, urls, COUNT(urls), next(&s, NOW, &when), true);
+        nbj__server *v = NULL;
+        for (size_t k = 0; k < COUNT(cases[i].want); k++) {
+            v = next(&s, NOW, &when);
+            bool is_first = !v->implicit;
+            CHECK(cases[i].from, is_first == (strcmp(v->host, cases[i].from) == 0));
+            size_t at = is_first ? 0 : 1;
+            while (!is_first && strncmp(urls[at - 1] + (urls[at - 1][0] == '['), v->host, strlen(v->host)) != 0)
+                at++;
+            CHECK(v->host, strcmp(nbj__server_tls_name(v), cases[i].want[at]) == 0);
+        }
+        while (strcmp(v->host, "10.0.0.2") != 0)
+            v = next(&s, NOW, &when);
+        discover(&s, more, COUNT(more), v, true); /* from one that was itself discovered */
+        while (strcmp(v->host, "10.0.0.3") != 0)
+            v = next(&s, NOW, &when);
+        assert_string_equal(nbj__server_tls_name(v), i == 0 ? "a.example" : "10.0.0.3");
+        end(&s);
+    }
+}
+
+static void test_discovered_from_one_that_requires_tls(void **state)
+{
+    (void)state;
+    char *urls[] = { (char *)(uintptr_t) "x:1" };
+    nbj__info info = { .has_connect_urls = true, .connect_urls = urls, .connect_url_count = 1, .tls_required = true };
+    setup s;
+    nbj_time when = 0;
+    bool added = false;
+    begin(&s, "nats://a");
+    assert_int_equal(nbj__pool_discover(&s.pool, &info, next(&s, NOW, &when), &added), NBJ_OK);
+    const nbj__server *v = next(&s, NOW, &when);
+    while (!v->implicit)
+        v = next(&s, NOW, &when);
+    assert_true(v->tls); /* whoever answers there does not get credentials in clear */
+    end(&s);
+}
+
 static void test_discovered_are_not_first(void **state)
 {
     (void)state;
@@ -410,7 +464,7 @@ static void test_discovery_is_bounded(void **state)
 
 static nbj_status use(const nbj_allocator *alloc, void *ctx)
 {
-    static char *urls[] = { (char *)(uintptr_t) "x:1", (char *)(uintptr_t) "y:1" };
+    static char *urls[] = { (char *)(uintptr_t) "x:1", (char *)(uintptr_t) "10.0.0.1:1" };
     nbj__random random = { 1 };
     nbj__pool_config cfg = { .alloc = alloc, .random = &random, .first_wait_ns = 1, .max_wait_ns = 1 };
     nbj__info info = { .has_connect_urls = true, .connect_urls = urls, .connect_url_count = 2 };
@@ -454,6 +508,8 @@ int main(void)
         cmocka_unit_test(test_discovery),
         cmocka_unit_test(test_absent_list_prunes_nothing),
         cmocka_unit_test(test_discovered_inherit),
+        cmocka_unit_test(test_name_to_verify),
+        cmocka_unit_test(test_discovered_from_one_that_requires_tls),
         cmocka_unit_test(test_discovered_are_not_first),
         cmocka_unit_test(test_discovery_is_bounded),
         cmocka_unit_test(test_allocation_failures),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How a session comes to be connected: dialing, timeouts, credentials, signatures, refusals: conn/session.h. */
+/* How a session comes to be connected: dialing, timeouts, TLS, credentials, refusals: conn/session.h. */
 #include "conn/fixture.h"
 
 static fixture f;
@@ -123,7 +123,8 @@ static void test_dialed_too_late_is_nothing(void **state)
     uint8_t *at;
     size_t len;
     assert_int_equal(nbj__session_rx_space(f.s, &at, &len), NBJ_E_STATE);
-    assert_int_equal(nbj__session_sign(f.s, nbj_str(""), nbj_str(""), nbj_str(""), f.now), NBJ_E_STATE);
+    assert_int_equal(nbj__session_secured(f.s, f.now), NBJ_E_STATE);
+    assert_int_equal(nbj__session_credentials(f.s, &(nbj__credentials){ .token = nbj_str("t") }, f.now), NBJ_E_STATE);
     EVENTS(&f, "");
     fix_close(&f);
 }
@@ -194,28 +195,196 @@ static void test_options_in_connect(void **state)
     fix_close(&f);
 }
 
-static void test_signature(void **state)
+static void test_credentials_for_each_connection(void **state)
 {
     (void)state;
-    nbj__session_options o = { .wants_signature = true };
+    nbj__session_options o = fix_urls("u:p@a");
+    o.wants_credentials = true;
     fix_open(&f, &o);
     fix_pump(&f);
     fix_dialed(&f);
-    fix_feed(&f, "INFO {\"headers\":true,\"nonce\":\"n0nce\"}\r\n");
-    EVENTS(&f, "DIAL 127.0.0.1:4222 | SIGN n0nce");
+    fix_feed(&f, "INFO {\"headers\":true,\"nonce\":\"n0nce\",\"connect_urls\":[\"b:4222\"]}\r\n");
+    EVENTS(&f, "DIAL a:4222 | DISCOVERED | CREDENTIALS a:4222 n0nce");
     SENT(&f, "");
-    assert_int_equal(nbj__session_sign(f.s, nbj_str("jwt"), nbj_view(NULL, 0), nbj_str("sig"), f.now), NBJ_OK);
-    assert_non_null(strstr(fix_sent(&f), "\"jwt\":\"jwt\",\"sig\":\"sig\"}\r\nPING\r\n"));
+    nbj__credentials given = { .jwt = nbj_str("jwt"), .signature = nbj_str("sig") };
+    assert_int_equal(nbj__session_credentials(f.s, &given, f.now), NBJ_OK);
+    assert_int_equal(nbj__session_credentials(f.s, &given, f.now), NBJ_E_STATE); /* once */
+    assert_non_null(strstr(fix_sent(&f), "\"user\":\"u\",\"pass\":\"p\",\"jwt\":\"jwt\",\"sig\":\"sig\"}\r\nPING\r\n"));
     fix_feed(&f, "PONG\r\n");
     EVENTS(&f, "CONNECTED");
     fix_lose(&f, NBJ_E_EOF);
-    EVENTS(&f, "DISCONNECTED E_EOF");
-    fix_wait_for_dial(&f);
+    EVENTS(&f, "DISCONNECTED E_EOF | DIAL b:4222");
     fix_dialed(&f);
-    f.events[0] = '\0';
-    fix_feed(&f, "INFO {\"nonce\":\"another\"}\r\n");
-    EVENTS(&f, "SIGN another"); /* each connection has its own */
+    fix_feed(&f, "INFO {}\r\n");
+    EVENTS(&f, "CREDENTIALS b:4222 "); /* also without a nonce */
+    assert_int_equal(nbj__session_credentials(f.s, &(nbj__credentials){ .token = nbj_str("t") }, f.now), NBJ_OK);
+    assert_non_null(
+        strstr(fix_sent(&f), "\"no_responders\":false,\"auth_token\":\"t\"}\r\n")); /* nothing of the last */
     fix_lose(&f, NBJ_E_SIGN);
+    fix_close(&f);
+}
+
+static void test_credentials_that_cannot_be_given(void **state)
+{
+    (void)state;
+    nbj__session_options o = fix_urls("a,b,c");
+    o.wants_credentials = true;
+    fix_open(&f, &o);
+    fix_pump(&f);
+    fix_dialed(&f);
+    fix_feed(&f, "INFO {\"nonce\":\"n\"}\r\n");
+    fix_lose(&f, NBJ_E_SIGN);
+    EVENTS(&f, "DIAL a:4222 | CREDENTIALS a:4222 n | DIAL b:4222");
+    fix_dialed(&f);
+    fix_feed(&f, "INFO {}\r\n");
+    fix_advance(&f, NBJ_SECONDS(5)); /* whoever is to give them is not waited for */
+    EVENTS(&f, "CREDENTIALS b:4222  | HANGUP | DIAL c:4222");
+    fix_dialed(&f);
+    fix_feed(&f, "INFO {}\r\n");
+    nbj__session_close(f.s, NBJ_OK, NULL);
+    assert_int_equal(nbj__session_credentials(f.s, &(nbj__credentials){ .token = nbj_str("t") }, f.now), NBJ_E_STATE);
+    EVENTS(&f, "CREDENTIALS c:4222  | HANGUP | CLOSED OK");
+    fix_close(&f);
+}
+
+/* --- TLS --- */
+
+#define TLS_INFO "INFO {\"headers\":true,\"tls_required\":true,\"connect_urls\":[\"10.0.0.2:4222\"]}\r\n"
+
+static void test_tls(void **state)
+{
+    (void)state;
+    nbj__session_options o = fix_urls("one.example,last.example");
+    o.tls_possible = true;
+    fix_open(&f, &o);
+    fix_pump(&f);
+    fix_dialed(&f);
+    fix_feed(&f, TLS_INFO);
+    EVENTS(&f, "DIAL one.example:4222 | DISCOVERED | START_TLS one.example:4222");
+    SENT(&f, "");
+    assert_non_null(nbj__session_info(f.s));
+    assert_int_equal(nbj__session_secured(f.s, f.now), NBJ_OK);
+    assert_int_equal(nbj__session_secured(f.s, f.now), NBJ_E_STATE); /* once */
+    assert_non_null(strstr(fix_sent(&f), "\"tls_required\":true,"));
+    fix_feed(&f, "PONG\r\n");
+    EVENTS(&f, "CONNECTED");
+    fix_lose(&f, NBJ_E_EOF);
+    EVENTS(&f, "DISCONNECTED E_EOF | DIAL last.example:4222");
+    fix_lose(&f, NBJ_E_REFUSED);
+    EVENTS(&f, "DIAL 10.0.0.2:4222");
+    fix_dialed(&f);
+    fix_feed(&f, TLS_INFO);
+    EVENTS(&f, "START_TLS one.example:4222"); /* the name of the one that named it */
+    fix_lose(&f, NBJ_E_IO);
+    fix_close(&f);
+}
+
+/* Who had TLS once, or is known from somebody who had, is never spoken to in clear again. */
+static void test_tls_stays_demanded(void **state)
+{
+    (void)state;
+    nbj__session_options o = fix_urls("a");
+    o.tls_possible = true;
+    fix_open(&f, &o);
+    fix_pump(&f);
+    fix_dialed(&f);
+    fix_feed(&f, TLS_INFO);
+    assert_int_equal(nbj__session_secured(f.s, f.now), NBJ_OK);
+    fix_sent(&f);
+    fix_feed(&f, "PONG\r\n");
+    fix_lose(&f, NBJ_E_EOF);
+    f.events[0] = '\0';
+    for (const char *next = ""; strstr(next, "a:4222") == NULL;) { /* 10.0.0.2 first */
+        if (nbj__session_phase(f.s) == NBJ__PHASE_WAITING)
+            fix_wait_for_dial(&f);
+        next = fix_events(&f);
+        fix_dialed(&f);
+        fix_feed(&f, FIX_INFO);
+        SENT(&f, "");
+        assert_true(nbj__session_phase(f.s) != NBJ__PHASE_SHAKING);
+        if (nbj__session_phase(f.s) == NBJ__PHASE_WAITING)
+            f.events[0] = '\0';
+    }
+    fix_close(&f);
+}
+
+static void test_tls_that_fails(void **state)
+{
+    (void)state;
+    nbj__session_options o = fix_urls("tls://a,tls://b,tls://c");
+    o.tls_possible = true;
+    o.tls_timeout_ns = NBJ_SECONDS(1);
+    fix_open(&f, &o);
+    fix_pump(&f);
+    fix_dialed(&f);
+    fix_feed(&f, FIX_INFO);
+    EVENTS(&f, "DIAL a:4222 | HANGUP | DIAL b:4222"); /* it does not offer any */
+    SENT(&f, "");
+    fix_dialed(&f);
+    fix_feed(&f, TLS_INFO);
+    fix_advance(&f, NBJ_SECONDS(1));
+    EVENTS(&f, "DISCOVERED | START_TLS b:4222 | HANGUP | DIAL c:4222");
+    fix_dialed(&f);
+    fix_feed(&f, TLS_INFO);
+    fix_feed(&f, "PING\r\n"); /* in clear */
+    assert_int_equal(nbj__session_secured(f.s, f.now), NBJ_E_STATE);
+    SENT(&f, "");
+    EVENTS(&f, "START_TLS c:4222 | HANGUP | DIAL a:4222");
+    fix_close(&f);
+}
+
+static void on_dial(fixture *x, const nbj__event *ev)
+{
+    if (ev->type == NBJ__EV_DIAL)
+        fix_log(x, "%s for %s", ev->tls_first ? "TLS first" : "TLS later", ev->tls_name);
+}
+
+static void test_tls_first(void **state)
+{
+    (void)state;
+    nbj__session_options o = fix_urls("nats://a");
+    nbj_error error;
+    o.tls_first = true;
+    o.retry_first_connect = true;
+    assert_int_equal(nbj__session_new(&f.s, &o, FIX_START, &error), NBJ_E_NO_TLS); /* tls_possible is missing */
+    o.tls_possible = true;
+    fix_open(&f, &o);
+    f.on_event = on_dial;
+    EVENTS(&f, "DIAL a:4222 | TLS first for a");
+    fix_dialed(&f);
+    fix_feed(&f, TLS_INFO);
+    EVENTS(&f, "DISCOVERED");
+    assert_non_null(strstr(fix_sent(&f), "\"tls_required\":true,"));
+    fix_lose(&f, NBJ_E_EOF);
+    EVENTS(&f, "DIAL 10.0.0.2:4222 | TLS first for a");
+    fix_close(&f);
+}
+
+static void test_timeouts_of_phases(void **state)
+{
+    (void)state;
+    nbj__session_options o = fix_urls("a,b");
+    nbj__event ev;
+    o.info_timeout_ns = NBJ_MILLIS(100);
+    o.auth_timeout_ns = NBJ_MILLIS(200);
+    fix_open(&f, &o);
+    fix_pump(&f);
+    fix_dialed(&f);
+    assert_int_equal(nbj__session_deadline(f.s), f.now + NBJ_MILLIS(100));
+    fix_advance(&f, NBJ_MILLIS(100));
+    EVENTS(&f, "DIAL a:4222 | HANGUP | DIAL b:4222");
+    fix_dialed(&f);
+    fix_feed(&f, FIX_INFO);
+    fix_sent(&f);
+    assert_int_equal(nbj__session_deadline(f.s), f.now + NBJ_MILLIS(200));
+    f.now += NBJ_MILLIS(200);
+    nbj__session_on_time(f.s, f.now);
+    assert_int_equal(nbj__session_next(f.s, f.now, &ev), NBJ_OK);
+    fix_note(&f, &ev);
+    assert_int_equal(nbj__session_next(f.s, f.now, &ev), NBJ_OK);
+    assert_int_equal(ev.type, NBJ__EV_CLOSED);
+    assert_string_equal(ev.error->text, "could not connect to b:4222: no answer to CONNECT within 200 ms");
+    f.saw_closed = true;
     fix_close(&f);
 }
 
@@ -260,7 +429,13 @@ int main(void)
         cmocka_unit_test(test_handshake_refusals_go_on),
         cmocka_unit_test(test_credentials),
         cmocka_unit_test(test_options_in_connect),
-        cmocka_unit_test(test_signature),
+        cmocka_unit_test(test_credentials_for_each_connection),
+        cmocka_unit_test(test_credentials_that_cannot_be_given),
+        cmocka_unit_test(test_tls),
+        cmocka_unit_test(test_tls_stays_demanded),
+        cmocka_unit_test(test_tls_that_fails),
+        cmocka_unit_test(test_tls_first),
+        cmocka_unit_test(test_timeouts_of_phases),
         cmocka_unit_test(test_auth_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

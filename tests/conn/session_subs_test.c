@@ -75,7 +75,7 @@ static void test_illegal_publishes(void **state)
     nbj_header good = { nbj_str("A"), nbj_str("") };
     nbj__outgoing m = { .subject = nbj_str("a"), .headers = &good, .header_count = 1 };
     assert_int_equal(nbj__session_publish(f.s, &m), NBJ_E_TOO_LARGE);
-    fix_feed(&f, "INFO {\"max_payload\":400}\r\n");
+    fix_feed(&f, "INFO {\"max_payload\":400,\"headers\":false}\r\n");
     assert_int_equal(nbj__session_publish(f.s, &m), NBJ_E_NO_HEADERS);
     fix_close(&f);
 }

@@ -168,21 +168,21 @@ static void lose(sim *s, nbj_status status)
     nbj__session_lost(s->session, status, NULL, s->w.now);
 }
 
-static void sign(sim *s, nbj_bytes nonce)
+static void give_credentials(sim *s, nbj_bytes nonce)
 {
+    nbj__credentials given = { .nkey = nbj_str(s->sw.model.nkey) };
     buf sig = { 0 };
     buf_printf(&sig, "signed:%.*s", NBJ_FMT(nonce));
     str text = buf_view(&sig);
-    nbj_status st =
-        nbj__session_sign(s->session, nbj_str(NULL), nbj_str(s->sw.model.nkey != NULL ? s->sw.model.nkey : "U"),
-                          nbj_view(text.ptr, text.len), s->w.now);
+    given.signature = nbj_view(text.ptr, text.len);
+    nbj_status st = nbj__session_credentials(s->session, &given, s->w.now);
     if (st != NBJ_OK && st != NBJ_E_NOMEM)
-        sim_fail(s, "signing failed: %s", nbj_strerror(st));
+        sim_fail(s, "giving credentials failed: %s", nbj_strerror(st));
     buf_free(&sig);
 }
 
-/* Mostly signs at once, sometimes cannot, sometimes never answers. */
-static void on_sign(sim *s, nbj_bytes nonce)
+/* Mostly answers at once, sometimes cannot, sometimes never does. */
+static void on_credentials(sim *s, nbj_bytes nonce)
 {
     uint64_t luck = s->phase == SIM_SAFETY ? rng_below(&s->drive, 20) : 2;
     if (luck == 0)
@@ -190,7 +190,7 @@ static void on_sign(sim *s, nbj_bytes nonce)
     else if (luck == 1)
         net_mark(s->conn);
     else
-        sign(s, nonce);
+        give_credentials(s, nonce);
 }
 
 /* --- events ------------------------------------------------------------------------------------------------ */
@@ -304,8 +304,11 @@ static void on_event(sim *s, const nbj__event *ev)
     case NBJ__EV_HANGUP:
         on_hangup(s);
         break;
-    case NBJ__EV_SIGN:
-        on_sign(s, ev->nonce);
+    case NBJ__EV_START_TLS:
+        sim_fail(s, "told to begin TLS, which is not possible");
+        break;
+    case NBJ__EV_CREDENTIALS:
+        on_credentials(s, ev->nonce);
         break;
     case NBJ__EV_CONNECTED:
     case NBJ__EV_RECONNECTED:

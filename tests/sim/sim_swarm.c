@@ -66,7 +66,7 @@ static void draw_credentials(swarm *sw, rng *r, const char **in_url)
         break;
     case 2:
         sw->model.nkey = "UKEY";
-        sw->session.wants_signature = true;
+        sw->session.wants_credentials = true;
         break;
     default:
         break;

@@ -44,7 +44,8 @@ static void test_full(void **state)
     assert_true(info.client_id == UINT64_MAX);
     assert_int_equal(info.max_payload, 1048576);
     assert_int_equal(info.api_level, 4);
-    assert_true(info.headers && info.jetstream && info.auth_required && info.tls_required && info.tls_available);
+    assert_true(info.has_headers && info.headers && info.jetstream && info.auth_required && info.tls_required &&
+                info.tls_available);
     assert_true(info.lame_duck);
     assert_true(info.has_connect_urls);
     assert_int_equal(info.connect_url_count, 3);

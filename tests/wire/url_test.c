@@ -214,12 +214,31 @@ static void test_decode(void **state)
     assert_int_equal(nul, 1);
 }
 
+static void test_addresses(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *host;
+        bool is_address;
+    } cases[] = {
+        { "10.0.0.1", true },     { "::1", true },          { "2001:db8::2", true },      { "::ffff:10.0.0.1", true },
+        { "fe80::1%eth0", true }, { "localhost", false },   { "a.b.c.d", false },         { "10.0.0.1.example", false },
+        { "10.0.0.x", false },    { "nats-1.nats", false }, { "10.0.0.1e.1.2.3", false }, { "", false },
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        nbj_bytes host = exact_copy(cases[i].host);
+        CHECK(cases[i].host, nbj__host_is_address(host) == cases[i].is_address);
+        exact_free(host);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good),         cmocka_unit_test(test_bad),
         cmocka_unit_test(test_longest_host), cmocka_unit_test(test_why_holds_no_secret),
         cmocka_unit_test(test_list),         cmocka_unit_test(test_decode),
+        cmocka_unit_test(test_addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
