@@ -20,6 +20,10 @@
     X(DRAIN_EARLY, "a draining subscription ends before the server's PONG")                   \
     X(PENDING_LEFT, "a request is left without an outcome when the client closes")            \
     X(HANDSHAKE_UNBOUNDED, "a silent server is waited for without end")                       \
+    X(CONNECT_IN_CLEAR, "CONNECT is sent before TLS, which the server requires")              \
+    X(TLS_FORGOTTEN, "a server that had TLS is spoken to in clear when it offers none")       \
+    X(INJECTED_BEFORE_TLS, "octets that came in clear are read as if they came inside TLS")   \
+    X(CREDENTIALS_STALE, "the URL's credentials are sent though fresh ones were given")       \
     X(PAYLOAD_UNCHECKED, "a publish over the maximum payload is sent")                        \
     X(QUEUE_LOST, "a queue group's name is forgotten at a reconnect")                         \
     X(NO_RESPONDERS_MISSED, "a 503 is handed out as a reply")                                 \

@@ -183,7 +183,7 @@ nbj_status nbj__link_credentials(nbj__link *l, const nbj__credentials *given, nb
 
     if (l->phase != NBJ__LINK_WAIT_CREDENTIALS || !l->asked)
         return NBJ_E_STATE;
-    if (given->user.len + given->password.len + given->token.len > 0) {
+    if (given->user.len + given->password.len + given->token.len > 0 && !NBJ__CANARY(CREDENTIALS_STALE)) {
         c.user = given->user;
         c.password = given->password;
         c.auth_token = given->token;
@@ -204,7 +204,7 @@ nbj_status nbj__link_secured(nbj__link *l, nbj_time now)
 {
     if (l->phase != NBJ__LINK_WAIT_TLS || !l->asked)
         return NBJ_E_STATE;
-    if (held(l) > 0)
+    if (held(l) > 0 && !NBJ__CANARY(INJECTED_BEFORE_TLS))
         return fail_injected(l);
     l->cfg.secured = true;
     return authenticate(l, now);
@@ -214,7 +214,7 @@ static nbj_status on_first_info(nbj__link *l, nbj_time now)
 {
     const nbj__info *info = &l->info;
 
-    if (l->cfg.secured || (!info->tls_required && !l->cfg.tls_wanted))
+    if (l->cfg.secured || (!info->tls_required && !l->cfg.tls_wanted) || NBJ__CANARY(CONNECT_IN_CLEAR))
         return authenticate(l, now);
     if (!l->cfg.tls_possible)
         return nbj__link_fail(l, info->tls_required ? NBJ_E_TLS_REQUIRED : NBJ_E_NO_TLS,
@@ -350,7 +350,7 @@ static nbj_status wait_for_driver(nbj__link *l, nbj_time now, nbj__link_event *e
         (void)take_frame(l, now, ev, &used); /* "-ERR" or nonsense: both are the end */
     if (l->phase == NBJ__LINK_FAILED)
         return l->error.status;
-    if (tls && held(l) > 0)
+    if (tls && held(l) > 0 && !NBJ__CANARY(INJECTED_BEFORE_TLS))
         return fail_injected(l);
     if (held(l) > RX_UNASKED)
         return nbj__link_fail(l, NBJ_E_PROTO, "the server does not wait for CONNECT");

@@ -353,7 +353,8 @@ nbj_status nbj__session_secured(nbj__session *s, nbj_time now)
     if (s->phase != NBJ__PHASE_SHAKING)
         return NBJ_E_STATE;
     nbj_status st = nbj__link_secured(&s->link, now);
-    s->server->tls = s->server->tls || st == NBJ_OK; /* for ever: a server that cannot do it again may be another's */
+    if (st == NBJ_OK && !NBJ__CANARY(TLS_FORGOTTEN))
+        s->server->tls = true; /* for ever: one that cannot do it again may be somebody else's */
     return after_answer(s, st, now);
 }
 

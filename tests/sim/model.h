@@ -12,13 +12,23 @@
 #include "buf.h"
 
 #define MODEL_SERVERS_MAX 5
+#define MODEL_HELLO '\x16' /* "TLS": a client's first octet, answered by the same; nothing is encrypted */
 #define MODEL_EPOCH_NS 1795434000000000000u /* the wall clock at virtual time 0 */
 
 typedef struct model model;
 typedef struct model_conn model_conn;
 
+typedef enum model_tls { MODEL_TLS_NONE, MODEL_TLS_OFFERED, MODEL_TLS_REQUIRED, MODEL_TLS_FIRST } model_tls;
+
+/* Who sits on the wire, and alters what a server says in clear. */
+typedef enum model_wire {
+    MODEL_WIRE_FINE,
+    MODEL_WIRE_STRIPS,  /* INFO does not say that there is TLS */
+    MODEL_WIRE_INJECTS, /* operations follow INFO, to be taken for the server's own once there is TLS */
+} model_wire;
+
 typedef struct model_options {
-    unsigned servers;                           /* 0: 1. Named sim0 .. sim4, port 4222 */
+    unsigned servers;                           /* 0: 1. Named sim0 .. sim4, also 10.0.0.0 .. 10.0.0.4, port 4222 */
     unsigned minor, patch;                      /* of version 2.minor.patch; 0: 2.15.1 */
     uint32_t max_payload;                       /* 0: 1 MiB */
     uint32_t max_line;                          /* control line; 0: 4096 */
@@ -29,9 +39,12 @@ typedef struct model_options {
     const char *user, *pass, *token, *nkey;     /* all NULL: no authentication */
     const char *deny_publish, *deny_subscribe;  /* subject patterns, separated by blanks; NULL: none */
     unsigned ack_tokens;                        /* of an ack subject: 0 or 9: v1; 11, 12: v2 */
+    model_tls tls;
+    bool issues_tokens; /* each CONNECT needs a token of its own: model_issue() */
     bool no_jetstream;
     bool no_headers;
-    bool advertise; /* INFO names all running servers in connect_urls */
+    bool advertise;           /* INFO names all running servers in connect_urls */
+    bool advertise_addresses; /* by their addresses */
 } model_options;
 
 /* What an afflicted JetStream does with publishes, requests and acks until the trouble ends. */
@@ -55,7 +68,7 @@ void model_consume(model_conn *c, size_t len);
 bool model_closing(const model_conn *c);        /* the server has closed: FIN follows the output */
 void model_hangup(model_conn *c, uint64_t now); /* the server sees FIN or RST */
 void model_release(model_conn *c);              /* nobody will use |c| again */
-size_t model_info_len(const model_conn *c);     /* octets of the first INFO: a client writes nothing before */
+size_t model_info_len(const model_conn *c); /* octets of the first INFO and of TLS: a client writes nothing before */
 uint64_t model_deadline(const model *m);
 void model_tick(model *m, uint64_t now);
 
@@ -71,6 +84,8 @@ void model_set_trouble(model *m, model_trouble trouble);
 void model_set_max_payload(model *m, uint32_t octets); /* reload: told to the clients by a later INFO */
 uint32_t model_max_payload(const model *m);
 void model_set_password(model *m, const char *password); /* for connections to come; NULL: as in the options */
+void model_issue(model *m, const char *token);           /* the only one that is good, and only once */
+void model_tamper(model *m, model_wire how);             /* with connections to come */
 void model_send_error(model_conn *c, const char *text, bool close); /* an -ERR out of the blue */
 /* What a model sends by itself, as another client would: no echo, no limits. */
 size_t model_publish(model *m, str subject, str reply, str header, str data, uint64_t now);
@@ -113,6 +128,7 @@ size_t model_conns(const model *m);
 model_conn *model_conn_at(const model *m, size_t i);
 bool model_conn_ready(const model_conn *c); /* CONNECT accepted, not closed */
 unsigned model_conn_server(const model_conn *c);
+bool model_conn_injected(const model_conn *c); /* octets that are not the server's came in clear */
 size_t model_subs(const model_conn *c);
 bool model_sub_find(const model_conn *c, uint64_t sid, model_sub_view *out);
 bool model_stream_find(const model *m, const char *stream, model_stream_view *out);

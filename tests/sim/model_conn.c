@@ -37,6 +37,43 @@ static void grammar_fault(model_conn *c, const char *what, str line)
     conn_close(c);
 }
 
+/* --- TLS, of which there is only the beginning ------------------------------------------------------------ */
+
+bool conn_needs_tls(const model_conn *c)
+{
+    return c->m->opt.tls >= MODEL_TLS_REQUIRED && !c->trusted && !c->secured;
+}
+
+static void begin_tls(model_conn *c)
+{
+    model *m = c->m;
+    c->secured = true;
+    c->auth_deadline = conn_needs_auth(c) ? m->now + m->opt.auth_timeout_ns : SIM_NEVER;
+    buf_printf(&c->out, "%c", MODEL_HELLO);
+    if (m->opt.tls == MODEL_TLS_FIRST)
+        conn_send_info(c, false);
+    c->info_len = m->opt.tls == MODEL_TLS_FIRST ? buf_len(&c->out) : c->info_len + 1;
+    buf_drop(&c->in, 1);
+}
+
+/* The first octet shows whether TLS begins. */
+static void greet(model_conn *c)
+{
+    bool hello = buf_view(&c->in).ptr[0] == MODEL_HELLO;
+    c->greeted = true;
+    if (hello && c->m->opt.tls != MODEL_TLS_NONE) {
+        begin_tls(c);
+    } else if (hello) {
+        model_blame(c->m, "TLS is begun where there is none");
+        conn_close(c);
+    } else if (conn_needs_tls(c)) {
+        if (!c->stripped) /* else nobody has told the client */
+            model_blame(c->m, "octets in clear where TLS is required");
+        conn_error(c, "Secure Connection - TLS Required");
+        conn_close(c);
+    }
+}
+
 /* --- CONNECT ---------------------------------------------------------------------------------------------- */
 
 static const struct connect_field {
@@ -49,8 +86,9 @@ static const struct connect_field {
     { "nkey", JV_TEXT },    { "jwt", JV_TEXT },           { "sig", JV_TEXT },          { "protocol", JV_INT },
 };
 
-static void check_connect(model *m, const jv *object)
+static void check_connect(const model_conn *c, const jv *object)
 {
+    model *m = c->m;
     static const char *const wanted[] = { "verbose", "pedantic", "lang", "version", "protocol" };
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++)
         if (jv_get(object, wanted[i]) == NULL)
@@ -64,6 +102,8 @@ static void check_connect(model *m, const jv *object)
     }
     if (jv_true(object, "no_responders") && !jv_true(object, "headers"))
         model_blame(m, "CONNECT: no_responders without headers");
+    if (jv_true(object, "tls_required") != c->secured)
+        model_blame(m, "CONNECT: tls_required is %s", c->secured ? "missing inside TLS" : "said in clear");
 }
 
 /* The model's "signature" of a nonce, so that the harness needs no cryptography: "signed:" before it. */
@@ -72,11 +112,28 @@ static bool signature_fits(const model_conn *c, str sig)
     return str_starts(sig, "signed:") && str_is(str_skip(sig, 7), c->nonce);
 }
 
+bool conn_needs_auth(const model_conn *c)
+{
+    const model_options *o = &c->m->opt;
+    return o->user != NULL || o->token != NULL || o->nkey != NULL || o->issues_tokens;
+}
+
+/* A token is good for one connection. */
+static bool token_fits(model *m, str token)
+{
+    bool fits = m->issued[0] != '\0' && m->password == NULL && str_is(token, m->issued);
+    if (fits)
+        m->issued[0] = '\0';
+    return fits;
+}
+
 static bool authorized(const model_conn *c, const jv *object)
 {
     const model_options *o = &c->m->opt;
     if (c->trusted)
         return true;
+    if (o->issues_tokens)
+        return token_fits(c->m, jv_str(object, "auth_token"));
     if (o->token != NULL)
         return str_is(jv_str(object, "auth_token"), o->token);
     if (o->nkey != NULL)
@@ -124,7 +181,7 @@ static void on_connect(model_conn *c, const client_op *op)
     if (doc.error != NULL || doc.root->kind != JV_OBJECT) {
         grammar_fault(c, doc.error != NULL ? doc.error : "CONNECT without an object", op->json);
     } else {
-        check_connect(c->m, doc.root);
+        check_connect(c, doc.root);
         apply_connect(c, doc.root);
     }
     jv_free(&doc);
@@ -254,6 +311,8 @@ static bool take_line(model_conn *c)
 
 void conn_process(model_conn *c)
 {
+    if (c->phase == CONN_NEW && !c->greeted && buf_len(&c->in) > 0)
+        greet(c);
     while (c->phase != CONN_CLOSED && (c->awaits_payload ? take_payload(c) : take_line(c)))
         ;
     sub_sweep(c->m);
@@ -285,10 +344,13 @@ void conn_tick(model_conn *c)
     if (now >= c->close_at) {
         conn_close(c);
     } else if (c->phase == CONN_NEW && now >= c->auth_deadline) {
-        conn_error(c, "Authentication Timeout");
+        if (!conn_needs_tls(c)) /* else it would be in clear */
+            conn_error(c, "Authentication Timeout");
         conn_close(c);
-    } else if (now >= c->next_ping) {
+    } else if (now >= c->next_ping && (c->greeted || c->trusted || c->m->opt.tls == MODEL_TLS_NONE)) {
         ping_or_give_up(c);
+    } else if (now >= c->next_ping) { /* it waits for the first octet */
+        c->next_ping = now + c->m->opt.ping_interval_ns;
     }
 }
 

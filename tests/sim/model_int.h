@@ -45,6 +45,8 @@ struct model_conn {
     client_op op; /* the PUB whose payload is awaited */
     buf op_text;  /* what its views point into */
     bool awaits_payload, trusted;
+    bool greeted, secured;   /* the first octet has come; it began TLS */
+    bool stripped, injected; /* what came in clear is not what the server said */
     bool verbose, pedantic, echo, headers, no_responders, async_info;
     bool ponged; /* the first PONG after CONNECT was sent */
     char nonce[16];
@@ -78,6 +80,8 @@ struct model {
     size_t nconns, conns_cap, nsubs, subs_cap, nstreams, streams_cap;
     model_trouble trouble;
     const char *password; /* instead of the option's; NULL: that */
+    char issued[32];      /* the token that is good; "": none */
+    model_wire wire;
     model_watcher watcher;
     size_t nfaults;
     char *faults[FAULTS_KEPT];
@@ -96,7 +100,9 @@ uint64_t model_wall(const model *m);
 
 /* model_conn.c */
 void conn_send_info(model_conn *c, bool connect_info);
-void conn_close(model_conn *c); /* after what is in the output */
+bool conn_needs_auth(const model_conn *c);
+bool conn_needs_tls(const model_conn *c); /* and it is not there */
+void conn_close(model_conn *c);           /* after what is in the output */
 void conn_error(model_conn *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void conn_process(model_conn *c);
 void conn_tick(model_conn *c);

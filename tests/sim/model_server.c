@@ -89,7 +89,7 @@ static void write_urls(const model *m, unsigned self, buf *out)
     for (unsigned i = 0; i < m->opt.servers; i++) {
         if (!m->server[i].up || m->server[i].lame || (i == self && m->server[self].lame))
             continue;
-        buf_printf(out, "%s\"sim%u:4222\"", comma, i);
+        buf_printf(out, "%s\"%s%u:4222\"", comma, m->opt.advertise_addresses ? "10.0.0." : "sim", i);
         comma = ",";
     }
     buf_text(out, "]");
@@ -103,8 +103,10 @@ void server_write_info(const model_conn *c, bool connect_info, buf *out)
                c->server, m->server[c->server].life, c->server, o->minor, o->patch);
     buf_printf(out, "\"go\":\"go1.0\",\"host\":\"0.0.0.0\",\"port\":4222,\"headers\":%s,",
                o->no_headers ? "false" : "true");
-    if (o->user != NULL || o->token != NULL || o->nkey != NULL)
+    if (conn_needs_auth(c))
         buf_text(out, "\"auth_required\":true,");
+    if (o->tls != MODEL_TLS_NONE && !c->stripped)
+        buf_printf(out, "\"%s\":true,", o->tls == MODEL_TLS_OFFERED ? "tls_available" : "tls_required");
     buf_printf(out, "\"max_payload\":%u,", o->max_payload);
     if (!o->no_jetstream)
         buf_text(out, "\"jetstream\":true,");
@@ -143,16 +145,20 @@ model_conn *model_accept(model *m, unsigned server, uint64_t now)
     c->server = server;
     c->cid = m->next_cid++;
     c->verbose = c->pedantic = c->echo = true; /* what CONNECT changes */
-    c->auth_deadline =
-        m->opt.user != NULL || m->opt.token != NULL || m->opt.nkey != NULL ? now + m->opt.auth_timeout_ns : SIM_NEVER;
+    c->auth_deadline = conn_needs_auth(c) || conn_needs_tls(c) ? now + m->opt.auth_timeout_ns : SIM_NEVER;
+    c->stripped = m->wire == MODEL_WIRE_STRIPS;
     c->next_ping = now + (m->opt.ping_interval_ns < FIRST_PING_NS ? m->opt.ping_interval_ns : FIRST_PING_NS);
     c->close_at = SIM_NEVER;
     if (m->opt.nkey != NULL)
         snprintf(c->nonce, sizeof c->nonce, "n%014llx", (unsigned long long)(rng_next(&m->random) >> 8));
     m->conns = sim_grow(m->conns, m->nconns, &m->conns_cap, sizeof(model_conn *));
     m->conns[m->nconns++] = c;
-    conn_send_info(c, false);
+    if (m->opt.tls != MODEL_TLS_FIRST)
+        conn_send_info(c, false);
     c->info_len = buf_len(&c->out);
+    c->injected = m->wire == MODEL_WIRE_INJECTS && m->opt.tls != MODEL_TLS_FIRST;
+    if (c->injected)
+        buf_text(&c->out, "INFO {\"headers\":true,\"connect_urls\":[\"evil:4222\"]}\r\nPING\r\n");
     return c;
 }
 
@@ -319,6 +325,16 @@ void model_set_password(model *m, const char *password)
     m->password = password;
 }
 
+void model_issue(model *m, const char *token)
+{
+    snprintf(m->issued, sizeof m->issued, "%s", token);
+}
+
+void model_tamper(model *m, model_wire how)
+{
+    m->wire = how;
+}
+
 /* --- time ------------------------------------------------------------------------------------------------- */
 
 uint64_t model_deadline(const model *m)
@@ -394,6 +410,11 @@ bool model_conn_ready(const model_conn *c)
 unsigned model_conn_server(const model_conn *c)
 {
     return c->server;
+}
+
+bool model_conn_injected(const model_conn *c)
+{
+    return c->injected;
 }
 
 size_t model_info_len(const model_conn *c)

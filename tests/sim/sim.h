@@ -5,6 +5,7 @@
  *   sim_run.c     a run from beginning to end: safety phase, healing, liveness, verdict
  *   sim_swarm.c   what is drawn once per run
  *   sim_client.c  the driver of the session, and what its events may be
+ *   sim_shake.c   its part of the handshake: TLS and credentials
  *   sim_app.c     the application's programme; subscriptions and publishes
  *   sim_calls.c   its requests and flushes
  *   sim_js.c      its JetStream half
@@ -45,6 +46,7 @@ typedef enum fate_kind {
     FATE_GARBAGE,
     FATE_FREEZE,
     FATE_PASSWORD,
+    FATE_WIRE,
     FATE_PAYLOAD,
     FATE_PEER,
     FATE_JETSTREAM,
@@ -80,6 +82,8 @@ typedef struct swarm {
     net_weather weather;
     nbj__session_options session;
     char urls[128];
+    unsigned known; /* servers that |urls| names, from sim0 on */
+    bool tls_urls;  /* tls:// */
     bool js, memory_stream, work_queue;
     nbj__publish_options publish;
     nbj__pull_options pull;
@@ -139,6 +143,15 @@ typedef struct stored_note { /* what a stream took, by the stream's life and seq
     bool processed, terminated;
 } stored_note;
 
+/* TLS as the driver of the client does it. */
+typedef enum sim_tls {
+    SIM_TLS_NONE,
+    SIM_TLS_ASKED, /* the hello is not to be sent yet, or never */
+    SIM_TLS_HELLO, /* it is */
+    SIM_TLS_SENT,  /* its answer is waited for */
+    SIM_TLS_DONE,
+} sim_tls;
+
 typedef enum sim_phase { SIM_SAFETY, SIM_HEALED, SIM_OVER } sim_phase;
 
 typedef struct sim {
@@ -175,7 +188,13 @@ typedef struct sim {
     bool dialed, leaving, connected, was_connected, closed_seen, asked_to_close, asked_to_drain, conn_was_faulted;
     uint64_t dial_started, last_written_id, next_written; /* next_written: pull requests on this connection */
     uint64_t connected_at, first_id;
-    bool too_large_was_told, sign_later;
+    bool too_large_was_told;
+    unsigned target; /* the server that was dialed by its name; MODEL_SERVERS_MAX: another */
+    sim_tls tls;
+    bool had_tls[MODEL_SERVERS_MAX + 1]; /* by |target| */
+    bool asks_credentials;
+    char nonce[32];
+    uint64_t issued; /* tokens, over all lives */
     app_sub *subs;
     app_call *calls;
     nbj__publisher publisher;
@@ -230,8 +249,18 @@ void swarm_fix(swarm *sw); /* the same for everybody, with short times */
 /* sim_client.c */
 void client_begin(sim *s); /* a new life */
 void client_drive(sim *s);
-void client_end(sim *s); /* after CLOSED, or at any time: checks the life and frees it */
+void client_lose(sim *s, nbj_status status); /* the connection, for a reason of the driver */
+void client_end(sim *s);                     /* after CLOSED, or at any time: checks the life and frees it */
 nbj_time client_deadline(const sim *s);
+
+/* sim_shake.c */
+void shake_dial(sim *s, const nbj__event *ev);
+void shake_open(sim *s); /* TCP is there */
+void shake_start_tls(sim *s, const nbj__event *ev);
+void shake_credentials(sim *s, const nbj__event *ev);
+bool shake_work(sim *s);              /* true: it went on */
+bool shake_holds_input(const sim *s); /* what comes is not for the session */
+void shake_check_write(sim *s);       /* the session wants to write */
 
 /* sim_app.c */
 uint64_t app_conn(const sim *s); /* the number of the connection that the session uses; 0: it is not ready */

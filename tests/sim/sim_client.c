@@ -87,6 +87,7 @@ static void reset_life(sim *s)
         false;
     s->too_large_was_told = s->has_publisher = s->has_pull = s->alloc_failed = false;
     s->last_written_id = 0;
+    memset(s->had_tls, 0, sizeof s->had_tls);
     s->first_id = s->count > 0 ? s->count : 1;
     s->observer = (nbj__observer){ on_transition, s };
     s->allocator = (nbj_allocator){ sim_client_alloc, sim_client_realloc, sim_client_free, s };
@@ -131,19 +132,26 @@ static void drop_conn(sim *s)
     s->conn_was_faulted = net_is_faulted(s->conn);
     net_close(s->conn);
     s->conn = NULL;
-    s->dialed = false;
+    s->dialed = s->asks_credentials = false;
+    s->tls = SIM_TLS_NONE;
     tap_reset(&s->tap);
 }
 
 static void on_dial(sim *s, const nbj__event *ev)
 {
     unsigned server = MODEL_SERVERS_MAX;
+    bool by_name = strncmp(ev->host, "sim", 3) == 0;
+    const char *digit = ev->host + (by_name ? 3 : 7);
     if (s->conn != NULL) {
         sim_fail(s, "told to dial while a connection is open");
         return;
     }
-    if (strncmp(ev->host, "sim", 3) == 0 && ev->host[3] >= '0' && ev->host[4] == '\0')
-        server = (unsigned)(ev->host[3] - '0');
+    if (by_name || strncmp(ev->host, "10.0.0.", 7) == 0)
+        server = (unsigned)(*digit - '0');
+    else if (strcmp(ev->host, "nohost") != 0)
+        sim_fail(s, "told to dial %s, which nobody named inside TLS", ev->host);
+    s->target = by_name ? server : MODEL_SERVERS_MAX;
+    shake_dial(s, ev);
     s->conn = net_dial(&s->n, server < s->sw.model.servers ? server : MODEL_SERVERS_MAX);
     s->dial_started = s->w.now;
     s->next_written = 0;
@@ -161,36 +169,11 @@ static void on_hangup(sim *s)
     sim_log(s, "hangs up");
 }
 
-static void lose(sim *s, nbj_status status)
+void client_lose(sim *s, nbj_status status)
 {
     sim_log(s, "connection %" PRIu64 " ended: %s", net_number(s->conn), nbj_strerror(status));
     drop_conn(s);
     nbj__session_lost(s->session, status, NULL, s->w.now);
-}
-
-static void give_credentials(sim *s, nbj_bytes nonce)
-{
-    nbj__credentials given = { .nkey = nbj_str(s->sw.model.nkey) };
-    buf sig = { 0 };
-    buf_printf(&sig, "signed:%.*s", NBJ_FMT(nonce));
-    str text = buf_view(&sig);
-    given.signature = nbj_view(text.ptr, text.len);
-    nbj_status st = nbj__session_credentials(s->session, &given, s->w.now);
-    if (st != NBJ_OK && st != NBJ_E_NOMEM)
-        sim_fail(s, "giving credentials failed: %s", nbj_strerror(st));
-    buf_free(&sig);
-}
-
-/* Mostly answers at once, sometimes cannot, sometimes never does. */
-static void on_credentials(sim *s, nbj_bytes nonce)
-{
-    uint64_t luck = s->phase == SIM_SAFETY ? rng_below(&s->drive, 20) : 2;
-    if (luck == 0)
-        lose(s, NBJ_E_SIGN);
-    else if (luck == 1)
-        net_mark(s->conn);
-    else
-        give_credentials(s, nonce);
 }
 
 /* --- events ------------------------------------------------------------------------------------------------ */
@@ -305,10 +288,10 @@ static void on_event(sim *s, const nbj__event *ev)
         on_hangup(s);
         break;
     case NBJ__EV_START_TLS:
-        sim_fail(s, "told to begin TLS, which is not possible");
+        shake_start_tls(s, ev);
         break;
     case NBJ__EV_CREDENTIALS:
-        on_credentials(s, ev->nonce);
+        shake_credentials(s, ev);
         break;
     case NBJ__EV_CONNECTED:
     case NBJ__EV_RECONNECTED:
@@ -409,6 +392,7 @@ static bool write_some(sim *s)
     nbj_bytes tx = nbj__session_tx(s->session);
     if (s->conn == NULL || !s->dialed || tx.len == 0)
         return false;
+    shake_check_write(s);
     check_not_too_early(s);
     size_t n = net_write(s->conn, tx.ptr, tx.len);
     if (n == 0)
@@ -425,11 +409,11 @@ static bool read_some(sim *s)
 {
     uint8_t *at = NULL;
     size_t room = 0;
-    if (s->conn == NULL || !s->dialed || net_readable(s->conn) == 0)
+    if (s->conn == NULL || !s->dialed || shake_holds_input(s) || net_readable(s->conn) == 0)
         return false;
     nbj_status st = nbj__session_rx_space(s->session, &at, &room);
     if (st == NBJ_E_NOMEM && s->alloc_failed) {
-        lose(s, st);
+        client_lose(s, st);
         return true;
     }
     if (st != NBJ_OK || room == 0) {
@@ -453,15 +437,15 @@ static bool follow_conn(sim *s)
         if (s->dialed)
             return false;
         s->dialed = true;
-        nbj__session_dialed(s->session, s->w.now);
+        shake_open(s);
         return true;
     case NET_REFUSED:
-        lose(s, NBJ_E_REFUSED);
+        client_lose(s, NBJ_E_REFUSED);
         return true;
     case NET_ENDED:
         if (net_readable(s->conn) > 0 && s->dialed)
             return false;
-        lose(s, net_was_reset(s->conn) ? NBJ_E_IO : NBJ_E_EOF);
+        client_lose(s, net_was_reset(s->conn) ? NBJ_E_IO : NBJ_E_EOF);
         return true;
     }
     return false;
@@ -477,6 +461,8 @@ void client_drive(sim *s)
         run_timers(s);
         take_events(s);
         again = s->failed ? false : follow_conn(s);
+        take_events(s);
+        again = !s->failed && (shake_work(s) || again);
         take_events(s);
         again = !s->failed && (read_some(s) || again);
         take_events(s);

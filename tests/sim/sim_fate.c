@@ -5,23 +5,15 @@
 #include <string.h>
 
 static const char *const names[FATE_COUNT] = {
-    [FATE_CUT] = "cut",
-    [FATE_CUT_AT] = "cut at an octet",
-    [FATE_STALL] = "stall",
-    [FATE_SWALLOW] = "half-open",
-    [FATE_REFUSE] = "refuse",
-    [FATE_SILENT] = "silent",
-    [FATE_NOTHING] = "no answer",
-    [FATE_KILL] = "kill",
-    [FATE_HANG] = "hang",
-    [FATE_LAME] = "lame duck",
-    [FATE_ERROR] = "-ERR",
-    [FATE_GARBAGE] = "garbage",
-    [FATE_FREEZE] = "freeze",
-    [FATE_PASSWORD] = "password",
-    [FATE_PAYLOAD] = "payload",
-    [FATE_PEER] = "peer away",
-    [FATE_JETSTREAM] = "jetstream",
+    [FATE_CUT] = "cut",           [FATE_CUT_AT] = "cut at an octet",
+    [FATE_STALL] = "stall",       [FATE_SWALLOW] = "half-open",
+    [FATE_REFUSE] = "refuse",     [FATE_SILENT] = "silent",
+    [FATE_NOTHING] = "no answer", [FATE_KILL] = "kill",
+    [FATE_HANG] = "hang",         [FATE_LAME] = "lame duck",
+    [FATE_ERROR] = "-ERR",        [FATE_GARBAGE] = "garbage",
+    [FATE_FREEZE] = "freeze",     [FATE_PASSWORD] = "password",
+    [FATE_WIRE] = "wire",         [FATE_PAYLOAD] = "payload",
+    [FATE_PEER] = "peer away",    [FATE_JETSTREAM] = "jetstream",
 };
 
 const char *sim_fate_name(fate_kind kind)
@@ -92,6 +84,13 @@ static void right_password(void *user, uint64_t argument)
     sim *s = user;
     (void)argument;
     model_set_password(s->m, NULL);
+}
+
+static void wire_fine(void *user, uint64_t argument)
+{
+    sim *s = user;
+    (void)argument;
+    model_tamper(s->m, MODEL_WIRE_FINE);
 }
 
 static void peer_back(void *user, uint64_t argument)
@@ -285,12 +284,31 @@ static bool freeze(sim *s)
     return true;
 }
 
+/* Whoever is connected has expired; who comes is refused for a while. */
 static bool wrong_password(sim *s)
 {
-    if (s->sw.model.user == NULL)
+    model_conn *server = s->conn != NULL ? net_server_of(s->conn) : NULL;
+    if (s->sw.model.user == NULL && !s->sw.model.issues_tokens)
         return false;
     model_set_password(s->m, "other");
     world_at(&s->w, s->w.now + how_long(s), right_password, s, 0);
+    if (server == NULL || !model_conn_ready(server))
+        return cut(s);
+    net_mark(s->conn);
+    model_send_error(server, "User Authentication Expired", true);
+    return true;
+}
+
+/* Somebody sits on the wire where TLS begins. */
+static bool tamper(sim *s)
+{
+    const nbj__session_options *o = &s->sw.session;
+    bool tls_comes =
+        s->sw.model.tls == MODEL_TLS_REQUIRED || (s->sw.model.tls == MODEL_TLS_OFFERED && (o->tls || s->sw.tls_urls));
+    if (!tls_comes || s->conn == NULL)
+        return false;
+    model_tamper(s->m, rng_below(&s->fate, 2) == 0 ? MODEL_WIRE_STRIPS : MODEL_WIRE_INJECTS);
+    world_at(&s->w, s->w.now + SIM_S + how_long(s), wire_fine, s, 0); /* there is a connection meanwhile */
     return cut(s);
 }
 
@@ -365,6 +383,8 @@ static bool strike(sim *s, fate_kind kind)
         return freeze(s);
     case FATE_PASSWORD:
         return wrong_password(s);
+    case FATE_WIRE:
+        return tamper(s);
     case FATE_PAYLOAD:
         return other_max_payload(s);
     case FATE_PEER:
@@ -413,6 +433,7 @@ void fate_heal(sim *s)
         restart(s, i);
     }
     model_set_password(s->m, NULL);
+    model_tamper(s->m, MODEL_WIRE_FINE);
     model_set_trouble(s->m, MODEL_JS_FINE);
     peer_stay_away(&s->p, false);
     net_heal(&s->n);

@@ -46,7 +46,7 @@ static void draw_model(model_options *o, rng *r)
 static void draw_credentials(swarm *sw, rng *r, const char **in_url)
 {
     *in_url = "";
-    switch (rng_below(r, 6)) {
+    switch (rng_below(r, 7)) {
     case 0:
         sw->model.user = "u";
         sw->model.pass = "p";
@@ -68,9 +68,38 @@ static void draw_credentials(swarm *sw, rng *r, const char **in_url)
         sw->model.nkey = "UKEY";
         sw->session.wants_credentials = true;
         break;
+    case 3: /* a token for each connection; the one that lies around has expired */
+        sw->model.issues_tokens = true;
+        sw->session.wants_credentials = true;
+        if (coin(r))
+            *in_url = "expired@";
+        break;
     default:
         break;
     }
+    if (sw->model.nkey == NULL && rng_below(r, 8) == 0) /* asked for, and not needed */
+        sw->session.wants_credentials = true;
+}
+
+/* Mostly none; else as the servers have it, we may want it ourselves or not. */
+static void draw_tls(swarm *sw, rng *r)
+{
+    sw->model.tls = coin(r) ? MODEL_TLS_NONE : (model_tls)rng_between(r, MODEL_TLS_OFFERED, MODEL_TLS_FIRST);
+    sw->session.tls_possible = sw->model.tls >= MODEL_TLS_REQUIRED || coin(r);
+    sw->session.tls_first = sw->model.tls == MODEL_TLS_FIRST;
+    bool may_want = sw->model.tls != MODEL_TLS_NONE && sw->session.tls_possible;
+    sw->session.tls = may_want && rng_below(r, 3) == 0;
+    sw->tls_urls = may_want && rng_below(r, 3) == 0;
+    sw->model.advertise_addresses = coin(r);
+}
+
+/* Limits of single phases, where there are any. */
+static void draw_limits(nbj__session_options *o, rng *r, uint64_t delay)
+{
+    uint64_t *limits[] = { &o->info_timeout_ns, &o->tls_timeout_ns, &o->auth_timeout_ns };
+    for (size_t i = 0; i < 3; i++)
+        if (coin(r))
+            *limits[i] = rng_between(r, 1, 4) * SIM_S + 10 * delay;
 }
 
 static void draw_urls(swarm *sw, rng *r, const char *credentials)
@@ -78,8 +107,9 @@ static void draw_urls(swarm *sw, rng *r, const char *credentials)
     size_t at = 0;
     unsigned known = sw->model.advertise ? (unsigned)rng_between(r, 1, sw->model.servers) : sw->model.servers;
     for (unsigned i = 0; i < known; i++)
-        at += (size_t)snprintf(sw->urls + at, sizeof sw->urls - at, "%snats://%ssim%u:4222", i > 0 ? "," : "",
-                               credentials, i);
+        at += (size_t)snprintf(sw->urls + at, sizeof sw->urls - at, "%s%s://%ssim%u:4222", i > 0 ? "," : "",
+                               sw->tls_urls ? "tls" : "nats", credentials, i);
+    sw->known = known;
     if (rng_below(r, 8) == 0)
         snprintf(sw->urls + at, sizeof sw->urls - at, ",nats://%snohost:4222", credentials);
     sw->session.urls = nbj_str(sw->urls);
@@ -138,8 +168,10 @@ void swarm_draw(swarm *sw, uint64_t seed)
     draw_weather(&sw->weather, &r);
     draw_model(&sw->model, &r);
     draw_credentials(sw, &r, &credentials);
+    draw_tls(sw, &r);
     draw_urls(sw, &r, credentials);
     draw_session(&sw->session, &r, sw->weather.delay_min_ns + sw->weather.delay_mean_ns);
+    draw_limits(&sw->session, &r, sw->weather.delay_min_ns + sw->weather.delay_mean_ns);
     draw_jetstream(sw, &r);
     sw->fates = half_of(&r, FATE_COUNT) | 1u << FATE_CUT;
     sw->ops = half_of(&r, DO_COUNT) | 1u << DO_PUBLISH | 1u << DO_SUBSCRIBE;
@@ -158,8 +190,13 @@ void swarm_fix(swarm *sw)
         .js = true, .ack_wait_ns = 2 * (uint64_t)SIM_S, .longest_ns = SIM_S, .deadline_max_ns = 5 * (uint64_t)SIM_S
     };
     sw->weather = (net_weather){ .delay_min_ns = SIM_MS, .window = 65536 };
-    sw->model = (model_options){ .servers = 1, .ping_interval_ns = 20 * (uint64_t)SIM_S, .user = "u", .pass = "p" };
-    sw->session = (nbj__session_options){ .urls = nbj_str("nats://u:p@sim0:4222"),
+    sw->model = (model_options){
+        .servers = 1, .ping_interval_ns = 20 * (uint64_t)SIM_S, .tls = MODEL_TLS_REQUIRED, .issues_tokens = true
+    };
+    sw->known = 1;
+    sw->session = (nbj__session_options){ .urls = nbj_str("nats://expired@sim0:4222"),
+                                          .tls_possible = true,
+                                          .wants_credentials = true,
                                           .connect_timeout_ns = SIM_S,
                                           .ping_interval_ns = SIM_S,
                                           .write_timeout_ns = SIM_S,
