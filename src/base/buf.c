@@ -12,10 +12,18 @@ void nbj__buf_init(nbj__buf *b, const nbj_allocator *alloc, size_t limit)
     *b = (nbj__buf){ .alloc = alloc, .limit = limit };
 }
 
+static void give_back(nbj__buf *b)
+{
+    if (b->ptr == NULL)
+        return;
+    if (b->secret)
+        memset(b->ptr, 0, b->cap);
+    nbj__free(b->alloc, b->ptr, b->cap);
+}
+
 void nbj__buf_free(nbj__buf *b)
 {
-    if (b->ptr != NULL)
-        nbj__free(b->alloc, b->ptr, b->cap);
+    give_back(b);
     b->ptr = NULL;
     b->head = b->tail = b->cap = 0;
 }
@@ -26,7 +34,22 @@ static void slide_to_front(nbj__buf *b)
         return;
     memmove(b->ptr, b->ptr + b->head, b->tail - b->head);
     b->tail -= b->head;
+    if (b->secret)
+        memset(b->ptr + b->tail, 0, b->head);
     b->head = 0;
+}
+
+/* Like realloc, which would leave a copy behind. */
+static uint8_t *move_secret(nbj__buf *b, size_t cap)
+{
+    uint8_t *p = nbj__alloc(b->alloc, cap);
+
+    if (p == NULL)
+        return NULL;
+    if (b->tail > 0)
+        memcpy(p, b->ptr, b->tail);
+    give_back(b);
+    return p;
 }
 
 static nbj_status grow(nbj__buf *b, size_t need)
@@ -37,7 +60,7 @@ static nbj_status grow(nbj__buf *b, size_t need)
         cap *= 2;
     if (cap > 2 * b->limit) /* with so much the octets in use can always slide */
         cap = 2 * b->limit;
-    uint8_t *p = nbj__realloc(b->alloc, b->ptr, b->cap, cap);
+    uint8_t *p = b->secret ? move_secret(b, cap) : nbj__realloc(b->alloc, b->ptr, b->cap, cap);
     if (p == NULL)
         return NBJ_E_NOMEM;
     b->ptr = p;
@@ -81,6 +104,8 @@ nbj_status nbj__buf_append(nbj__buf *b, const void *ptr, size_t len)
 void nbj__buf_consume(nbj__buf *b, size_t len)
 {
     assert(len <= b->tail - b->head);
+    if (b->secret && len > 0)
+        memset(b->ptr + b->head, 0, len);
     b->head += len;
     if (b->head < b->tail)
         return;

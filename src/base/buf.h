@@ -7,6 +7,7 @@
 #include "base/mem.h"
 
 #include <nbj/status.h>
+#include <stdbool.h>
 
 typedef struct nbj__buf {
     const nbj_allocator *alloc;
@@ -15,6 +16,7 @@ typedef struct nbj__buf {
     size_t tail; /* one past the last octet in use; head <= tail <= cap */
     size_t cap;
     size_t limit; /* most octets in use at once */
+    bool secret;  /* octets are overwritten when they are taken, and all memory before it is given back */
 } nbj__buf;
 
 void nbj__buf_init(nbj__buf *b, const nbj_allocator *alloc, size_t limit);

@@ -51,6 +51,7 @@ void nbj__link_init(nbj__link *l, const nbj__link_config *cfg, nbj_time now)
     *l = (nbj__link){ .cfg = *cfg };
     l->shaken_due = nbj__time_add(now, cfg->handshake_ns);
     nbj__buf_init(&l->tx, cfg->alloc, TX_LIMIT);
+    l->tx.secret = true; /* CONNECT */
     enter(l, NBJ__LINK_WAIT_INFO, cfg->info_ns, now);
 }
 
@@ -58,8 +59,6 @@ void nbj__link_free(nbj__link *l)
 {
     if (l->cfg.alloc == NULL)
         return;
-    if (l->tx.ptr != NULL) /* it held CONNECT */
-        memset(l->tx.ptr, 0, l->tx.cap);
     nbj__buf_free(&l->tx);
     nbj__info_free(l->cfg.alloc, &l->info);
     nbj__chunk_release(l->rx);

@@ -220,6 +220,86 @@ static void test_allocation_failures(void **state)
     assert_int_equal(alloc_sweep(grow_thrice, NULL), 2); /* 8 KiB, 16 KiB */
 }
 
+/* --- secrets --- */
+
+typedef struct keeper { /* gives nothing back to the system, so that one can look at what was left there */
+    uint8_t *block[32];
+    size_t size[32];
+    bool given_back[32];
+    size_t count;
+} keeper;
+
+static void *keep_alloc(void *ctx, size_t size)
+{
+    keeper *k = ctx;
+
+    assert_true(k->count < sizeof k->block / sizeof k->block[0]);
+    k->block[k->count] = calloc(1, size);
+    k->size[k->count] = size;
+    return k->block[k->count++];
+}
+
+static void *keep_realloc(void *ctx, void *ptr, size_t old_size, size_t new_size)
+{
+    (void)ctx, (void)ptr, (void)old_size, (void)new_size;
+    ts_fail(__FILE__, __LINE__, "a secret is left behind by realloc");
+    return NULL;
+}
+
+static void keep_free(void *ctx, void *ptr, size_t size)
+{
+    keeper *k = ctx;
+
+    for (size_t i = 0; i < k->count; i++) {
+        if (k->block[i] == ptr && k->size[i] == size)
+            k->given_back[i] = true;
+    }
+}
+
+static bool has_secret(const keeper *k)
+{
+    for (size_t i = 0; i < k->count; i++) {
+        for (size_t at = 0; at + 6 <= k->size[i]; at++) {
+            if (memcmp(k->block[i] + at, "secret", 6) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+static void test_secrets_are_overwritten(void **state)
+{
+    (void)state;
+    keeper k = { .count = 0 };
+    nbj_allocator alloc = { keep_alloc, keep_realloc, keep_free, &k };
+    nbj__buf b;
+    nbj__buf_init(&b, &alloc, 1u << 20);
+    b.secret = true;
+    for (int i = 0; i < 3000; i++) /* grows several times */
+        assert_int_equal(nbj__buf_append(&b, "secret-0", 8), NBJ_OK);
+    assert_true(k.count > 2 && has_secret(&k));
+    for (size_t i = 0; i + 1 < k.count; i++)
+        assert_true(k.given_back[i]);
+    nbj__buf_consume(&b, 2999 * 8);
+    assert_true(nbj_bytes_equal(nbj__buf_view(&b), nbj_str("secret-0")));
+    nbj__buf_consume(&b, 8);
+    assert_false(has_secret(&k));     /* taken is gone */
+    for (int i = 0; i < 30000; i++) { /* slides to the front now and then */
+        assert_int_equal(nbj__buf_append(&b, "secret-1", 8), NBJ_OK);
+        if (i > 100)
+            nbj__buf_consume(&b, 8);
+    }
+    nbj__buf_consume(&b, nbj__buf_len(&b) - 1);
+    assert_false(has_secret(&k));
+    assert_int_equal(nbj__buf_append(&b, "secret-2", 8), NBJ_OK);
+    nbj__buf_free(&b);
+    assert_false(has_secret(&k));
+    for (size_t i = 0; i < k.count; i++) {
+        assert_true(k.given_back[i]);
+        free(k.block[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +310,7 @@ int main(void)
         cmocka_unit_test(test_passing_through_needs_no_growth),
         cmocka_unit_test(test_memory_of_a_burst_is_given_back),
         cmocka_unit_test(test_allocation_failures),
+        cmocka_unit_test(test_secrets_are_overwritten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
