@@ -14,6 +14,7 @@ build file:/usr/include/stdio.h libc6-dev
 build cmd:pkg-config   pkg-config
 build pc:json-c        libjson-c-dev
 build pc:libcares      libc-ares-dev
+build pc:openssl      libssl-dev
 build pc:libuv         libuv1-dev
 build pc:cmocka        libcmocka-dev
 test  cmd:g++          g++
