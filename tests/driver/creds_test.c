@@ -225,7 +225,7 @@ static void test_file(void **state)
     assert_true(nbj_bytes_equal(c.seed, nbj_str(SEED)));
     nbj__creds_drop_seed(&c);
     assert_int_equal(c.seed.len, 0);
-    assert_null(memmem(c.octets, c.size, SEED + 2, 8));
+    assert_null(memmem(c.octets, c.size, &SEED[2], 8));
     assert_true(nbj_bytes_equal(c.jwt, nbj_str(JWT)));
     nbj__creds_drop_seed(&c);
     nbj__creds_wipe(&c);

@@ -121,7 +121,7 @@ static void test_each_character_counts(void **state)
             const char *why = NULL;
             text[i] = (char)c;
             nbj_status st = nbj__nkey_from_seed(nbj_view(text, NBJ__NKEY_SEED_LEN), &key, &why);
-            CHECK(USER_SEED + i, (st == NBJ_OK) == (text[i] == USER_SEED[i]));
+            CHECK(&USER_SEED[i], (st == NBJ_OK) == (text[i] == USER_SEED[i]));
         }
         text[i] = USER_SEED[i];
     }
