@@ -125,7 +125,7 @@ static const char *what_else(nbj_bytes text)
 /* The kind and the key in the octets of a seed. Otherwise what is wrong with them. */
 static const char *read_octets(const uint8_t octets[SEED_OCTETS], nbj__nkey *out)
 {
-    const uint8_t *crc = octets + SEED_OCTETS - CRC_LEN;
+    const uint8_t *crc = &octets[SEED_OCTETS - CRC_LEN];
     uint8_t prefix = (uint8_t)((octets[0] & 7u) << 5 | octets[1] >> 3);
 
     if (crc16(octets, SEED_OCTETS - CRC_LEN) != (crc[0] | (unsigned)crc[1] << 8))
