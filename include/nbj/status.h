@@ -48,6 +48,10 @@ extern "C" {
     X(NBJ_E_NO_SERVERS, -50, "no server could be connected to")                         \
     X(NBJ_E_NO_RESPONDERS, -51, "nobody listens on this subject")                       \
     X(NBJ_E_SIGN, -52, "the server's nonce could not be signed")                        \
+    X(NBJ_E_TLS, -53, "TLS failed")                                                     \
+    X(NBJ_E_TLS_CERTIFICATE, -54, "the server's certificate was not accepted")          \
+    X(NBJ_E_TLS_FILE, -55, "a certificate or key file could not be used")               \
+    X(NBJ_E_TLS_CLIENT_CERTIFICATE, -56, "the server did not accept our certificate")   \
     X(NBJ_E_CREDENTIALS, -60, "the credentials could not be read")                      \
     /* what a server says with -ERR, one each */                                        \
     X(NBJ_E_SERVER, -70, "the server reported an error")                                \
