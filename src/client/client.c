@@ -46,6 +46,9 @@ static nbj__session_options session_options(const nbj_client_options *o, nbj__te
         .token = nbj_str(o->token),
         .inbox_prefix = nbj_str(o->inbox_prefix),
         .connect_timeout_ns = o->connect_timeout_ns,
+        .info_timeout_ns = o->info_timeout_ns,
+        .tls_timeout_ns = o->tls_timeout_ns,
+        .auth_timeout_ns = o->auth_timeout_ns,
         .ping_interval_ns = o->ping_interval_ns,
         .max_pings_out = o->max_pings_out,
         .write_timeout_ns = o->write_timeout_ns,
@@ -94,7 +97,11 @@ static nbj_status make_parts(nbj_client *c, const nbj_client_options *o, bool wi
     char name[NAME_MAX_LEN];
     nbj__text name_text = nbj__text_into(name, sizeof name);
     nbj__driver_config cfg = {
-        .session = session_options(o, &name_text), .lock = &c->lock, .on_event = nbj__client_on_event, .user = c
+        .session = session_options(o, &name_text),
+        .dial = { .dns_timeout_ns = o->dns_timeout_ns, .tcp_timeout_ns = o->tcp_timeout_ns },
+        .lock = &c->lock,
+        .on_event = nbj__client_on_event,
+        .user = c
     };
     nbj__publish_options po = { .max_messages = o->publish_max_messages, .max_bytes = (size_t)o->publish_max_bytes };
 

@@ -4,7 +4,6 @@
 
 #include "base/heap.h"
 #include "base/text.h"
-#include "driver/dial.h"
 #include "driver/os.h"
 
 #include <assert.h>
@@ -16,6 +15,7 @@
 #define TAG_SOCKET 1u
 #define TAG_WAKE 2u
 #define TAG_RESOLVER ((uint64_t)2 << 32) /* + descriptor */
+#define TAG_RACER ((uint64_t)3 << 32)    /* + descriptor */
 #define READS_AT_ONCE 16                 /* then timers and writing have their turn */
 
 struct nbj__driver {
@@ -78,7 +78,7 @@ nbj_status nbj__driver_new(nbj__driver **out, const nbj__driver_config *cfg, nbj
     if (st != NBJ_OK) {
         nbj__error_set(error, st, "no descriptor for an epoll set: raise the limit (ulimit -n)", (char *)NULL);
     } else {
-        st = nbj__dialer_init(&d->dialer, alloc, d->epoll_fd, TAG_SOCKET, TAG_RESOLVER);
+        st = nbj__dialer_init(&d->dialer, alloc, d->epoll_fd, TAG_RACER, TAG_RESOLVER, &cfg->dial);
         if (st != NBJ_OK)
             nbj__error_set(error, st, nbj_strerror(st), (char *)NULL);
     }
@@ -310,12 +310,10 @@ static void write_all(nbj__driver *d)
 
 /* --- the epoll set --- */
 
-static void on_socket(nbj__driver *d, uint32_t events, nbj_time now)
+static void on_socket(nbj__driver *d, uint32_t events)
 {
-    if (d->fd < 0) {
-        after_dialer(d, nbj__dialer_on_socket(&d->dialer, now), now);
+    if (d->fd < 0) /* closed after its event was fetched */
         return;
-    }
     d->ending = d->ending || (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
     d->readable = d->readable || d->ending || (events & EPOLLIN) != 0;
     d->writable = d->writable || (events & EPOLLOUT) != 0;
@@ -345,13 +343,15 @@ static void take_readiness(nbj__driver *d, const nbj__ready *ready, nbj_time now
 {
     for (int i = 0; i < ready->count; i++) {
         const struct epoll_event *e = &ready->events[i];
+        int fd = (int)(uint32_t)e->data.u64;
         if (e->data.u64 == TAG_SOCKET)
-            on_socket(d, e->events, now);
+            on_socket(d, e->events);
         else if (e->data.u64 == TAG_WAKE)
             forget_wake(d);
+        else if (e->data.u64 >= TAG_RACER)
+            after_dialer(d, nbj__dialer_on_racer(&d->dialer, fd, now), now);
         else
-            after_dialer(d, nbj__dialer_on_resolver(&d->dialer, (int)(e->data.u64 - TAG_RESOLVER), e->events, now),
-                         now);
+            after_dialer(d, nbj__dialer_on_resolver(&d->dialer, fd, e->events, now), now);
         pump(d, now);
     }
 }

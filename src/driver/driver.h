@@ -9,6 +9,7 @@
 #define NBJ_DRIVER_DRIVER_H
 
 #include "conn/session.h"
+#include "driver/dial.h"
 #include "driver/lock.h"
 
 #include <sys/epoll.h>
@@ -19,7 +20,8 @@ typedef struct nbj__driver nbj__driver;
 
 typedef struct nbj__driver_config {
     nbj__session_options session; /* its seed is set here */
-    nbj__lock *lock;              /* outlives the driver */
+    nbj__dial_options dial;
+    nbj__lock *lock; /* outlives the driver */
     /* One event of the session that is not for the driver. May call anything of the session, but not the driver. */
     void (*on_event)(void *user, const nbj__event *ev, nbj_time now);
     void *user;

@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "driver/os.h"
 
+#include <errno.h>
+#include <string.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,4 +24,23 @@ uint64_t nbj__os_seed(void)
         (ssize_t)sizeof seed) /* early boot: the clock will do, as it is no secret */
         seed = nbj__os_now() ^ (uint64_t)getpid() << 32;
     return seed;
+}
+
+const char *nbj__os_error(int error, char *room, size_t len)
+{
+    switch (error) {
+    case ECONNREFUSED:
+        return "connection refused";
+    case EMFILE:
+        return "the process has no descriptor left: raise its limit (ulimit -n)";
+    case ENFILE:
+        return "the system has no descriptor left (fs.file-max; ulimit -n of each process)";
+    default:
+        break;
+    }
+#ifdef __GLIBC__
+    return strerror_r(error, room, len);
+#else
+    return strerror_r(error, room, len) == 0 ? room : "network error";
+#endif
 }

@@ -16,33 +16,69 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define LATE_MS 150
+#define PENDING_MAX 32
+#define NEVER (-1)
 #define MESSAGE_MAX 1500
 #define HEADER_OCTETS 12
 
 enum { TYPE_A = 1, TYPE_AAAA = 28 };
-enum { NO_ERROR = 0, SERVFAIL = 2, NXDOMAIN = 3 };
+enum { NO_ERROR = 0, SERVFAIL = 2, NXDOMAIN = 3, REFUSED = 5 };
 
-typedef enum manner { ANSWER, SILENCE, SECOND_TIME, LATE, OVER_TCP, OVER_NOTHING, CUT_SHORT, REPEATS } manner;
+typedef enum manner { ANSWER, SECOND_TIME, OVER_TCP, OVER_NOTHING, CUT_SHORT, REPEATS, PRIVATE } manner;
+
+typedef struct plan {
+    int count; /* of records */
+    int rcode;
+    int late_ms; /* NEVER: no answer */
+} plan;
 
 typedef struct entry {
     const char *name;
     manner manner;
-    int rcode;
-    int count4, count6;
+    plan a, aaaa;
 } entry;
 
 static const entry entries[] = {
-    { "one.test", ANSWER, NO_ERROR, 1, 0 },       { "both.test", ANSWER, NO_ERROR, 2, 1 },
-    { "v6.test", ANSWER, NO_ERROR, 0, 1 },        { "many.test", ANSWER, NO_ERROR, 20, 0 },
-    { "same.test", REPEATS, NO_ERROR, 3, 2 },     { "empty.test", ANSWER, NO_ERROR, 0, 0 },
-    { "refused.test", ANSWER, SERVFAIL, 0, 0 },   { "silent.test", SILENCE, NO_ERROR, 0, 0 },
-    { "lost.test", SECOND_TIME, NO_ERROR, 1, 0 }, { "late.test", LATE, NO_ERROR, 1, 0 },
-    { "tcp.test", OVER_TCP, NO_ERROR, 3, 0 },     { "reset.test", OVER_NOTHING, NO_ERROR, 3, 0 },
-    { "short.test", CUT_SHORT, NO_ERROR, 1, 0 },
+    { "one.test", ANSWER, { .count = 1 }, { 0 } },
+    { "both.test", ANSWER, { .count = 2 }, { .count = 1 } },
+    { "v6.test", ANSWER, { 0 }, { .count = 1 } },
+    { "many.test", ANSWER, { .count = 20 }, { 0 } },
+    { "crowd.test", ANSWER, { .count = 40 }, { 0 } },
+    { "same.test", REPEATS, { .count = 3 }, { .count = 2 } },
+    { "empty.test", ANSWER, { 0 }, { 0 } },
+    { "broken.test", ANSWER, { .rcode = SERVFAIL }, { .rcode = SERVFAIL } },
+    { "refused.test", ANSWER, { .rcode = REFUSED }, { .rcode = REFUSED } },
+    { "silent.test", ANSWER, { .late_ms = NEVER }, { .late_ms = NEVER } },
+    { "lost.test", SECOND_TIME, { .count = 1 }, { 0 } },
+    { "late.test", ANSWER, { .count = 1, .late_ms = 150 }, { .late_ms = 150 } },
+    { "tcp.test", OVER_TCP, { .count = 3 }, { 0 } },
+    { "reset.test", OVER_NOTHING, { .count = 3 }, { 0 } },
+    { "short.test", CUT_SHORT, { .count = 1 }, { 0 } },
+    { "dual.test", ANSWER, { .count = 1 }, { .count = 1 } },
+    { "soon6.test", ANSWER, { .count = 1 }, { .count = 1, .late_ms = 15 } },
+    { "late6.test", ANSWER, { .count = 1 }, { .count = 1, .late_ms = 300 } },
+    { "late4.test", ANSWER, { .count = 1, .late_ms = 300 }, { .count = 1 } },
+    { "hole6.test", ANSWER, { .count = 1 }, { .late_ms = NEVER } },
+    { "hole4.test", ANSWER, { .late_ms = NEVER }, { .count = 1 } },
+    { "fail6.test", ANSWER, { .count = 1 }, { .rcode = SERVFAIL } },
+    { "fail4.test", ANSWER, { .rcode = SERVFAIL }, { .count = 1 } },
+    { "odd.test", ANSWER, { 0 }, { .rcode = SERVFAIL } },
+    { "private.test", PRIVATE, { .count = 1 }, { .count = 1 } },
+    { "pod.sub.test", ANSWER, { .count = 1 }, { 0 } },
+    { "pod.other.test", ANSWER, { 0 }, { .count = 1 } },
+    { "far.other.test", ANSWER, { .count = 1 }, { 0 } },
 };
 
-static const entry unknown = { "", ANSWER, NXDOMAIN, 0, 0 };
+static const entry unknown = { "", ANSWER, { .rcode = NXDOMAIN }, { .rcode = NXDOMAIN } };
+static const plan nothing = { 0 };
+
+/* An answer that is to be late. */
+typedef struct pending {
+    nbj_time due;
+    struct sockaddr_in to;
+    size_t len;
+    uint8_t octets[MESSAGE_MAX];
+} pending;
 
 struct ts_name_server {
     ts_port port;
@@ -51,6 +87,9 @@ struct ts_name_server {
     pthread_t thread;
     atomic_int asked;
     atomic_int moved;
+    atomic_bool mute;
+    pending pending[PENDING_MAX]; /* of the thread */
+    size_t pending_count;
     bool seen4, seen6; /* for SECOND_TIME; of the thread */
 };
 
@@ -85,7 +124,12 @@ static question read_question(const uint8_t *message, size_t len)
     return (question){ find_entry(name), message[at + 1] << 8 | message[at + 2], at + 5 };
 }
 
-static size_t add_record(uint8_t *out, int type, int number)
+static const plan *plan_of(const question *q)
+{
+    return q->type == TYPE_A ? &q->entry->a : q->type == TYPE_AAAA ? &q->entry->aaaa : &nothing;
+}
+
+static size_t add_record(uint8_t *out, int type, int number, bool is_private)
 {
     static const uint8_t head[] = {
         0xc0, 12, 0, 0, 0, 1, 0, 0, 0, 60, 0, 0
@@ -98,6 +142,8 @@ static size_t add_record(uint8_t *out, int type, int number)
     memset(out + sizeof head, 0, size);
     if (type == TYPE_A)
         out[12] = 127;
+    else if (is_private)
+        out[12] = 0xfd;
     out[12 + size - 1] = (uint8_t)number;
     return sizeof head + size;
 }
@@ -109,14 +155,7 @@ static bool is_lost(ts_name_server *s, const question *q)
     bool first = q->entry->manner == SECOND_TIME && !*seen;
 
     *seen = *seen || first;
-    return first || q->entry->manner == SILENCE;
-}
-
-static int record_count(const question *q, bool truncated)
-{
-    if (truncated)
-        return 0;
-    return q->type == TYPE_A ? q->entry->count4 : q->type == TYPE_AAAA ? q->entry->count6 : 0;
+    return first || plan_of(q)->late_ms == NEVER || atomic_load(&s->mute);
 }
 
 /* The answer to the |len| octets at |in|, of which |q| came. Returns its length; 0: none. */
@@ -124,7 +163,7 @@ static size_t answer(ts_name_server *s, const question *q, const uint8_t *in, bo
 {
     const entry *e = q->entry;
     bool truncated = !tcp && (e->manner == OVER_TCP || e->manner == OVER_NOTHING);
-    int count = record_count(q, truncated);
+    int count = truncated ? 0 : plan_of(q)->count;
     size_t n = q->len;
 
     atomic_fetch_add(&s->asked, 1);
@@ -133,29 +172,55 @@ static size_t answer(ts_name_server *s, const question *q, const uint8_t *in, bo
     memcpy(out, in, n);
     memset(out + 4, 0, 8); /* the four counts */
     out[2] = (uint8_t)(0x81 | (truncated ? 2 : 0));
-    out[3] = (uint8_t)(0x80 | e->rcode);
+    out[3] = (uint8_t)(0x80 | plan_of(q)->rcode);
     out[5] = 1;
     out[7] = (uint8_t)count;
     for (int i = 0; i < count; i++)
-        n += add_record(out + n, q->type, (e->manner == REPEATS ? 1 : i + 1) + atomic_load(&s->moved));
+        n += add_record(out + n, q->type, (e->manner == REPEATS ? 1 : i + 1) + atomic_load(&s->moved),
+                        e->manner == PRIVATE);
     return e->manner == CUT_SHORT ? n / 2 : n;
+}
+
+static void send_due(ts_name_server *s)
+{
+    for (size_t i = 0; i < s->pending_count;) {
+        pending *p = &s->pending[i];
+        if (ts_left_ms(p->due) > 0) {
+            i++;
+            continue;
+        }
+        sendto(s->udp, p->octets, p->len, 0, (struct sockaddr *)&p->to, sizeof p->to);
+        *p = s->pending[--s->pending_count];
+    }
+}
+
+/* What poll() takes. */
+static int wait_ms(const ts_name_server *s)
+{
+    nbj_time due = NBJ_TIME_NEVER;
+
+    for (size_t i = 0; i < s->pending_count; i++)
+        due = s->pending[i].due < due ? s->pending[i].due : due;
+    return due == NBJ_TIME_NEVER ? -1 : ts_left_ms(due);
 }
 
 static void serve_udp(ts_name_server *s)
 {
-    uint8_t in[MESSAGE_MAX], out[MESSAGE_MAX];
+    uint8_t in[MESSAGE_MAX];
     struct sockaddr_in from;
     socklen_t from_len = sizeof from;
     ssize_t n = recvfrom(s->udp, in, sizeof in, 0, (struct sockaddr *)&from, &from_len);
+    pending *p = &s->pending[s->pending_count < PENDING_MAX ? s->pending_count : PENDING_MAX - 1];
 
     if (n < HEADER_OCTETS + 5)
         return;
     question q = read_question(in, (size_t)n);
-    size_t len = answer(s, &q, in, false, out);
-    if (q.entry->manner == LATE)
-        poll(NULL, 0, LATE_MS);
-    if (len > 0)
-        sendto(s->udp, out, len, 0, (struct sockaddr *)&from, from_len);
+    p->len = answer(s, &q, in, false, p->octets);
+    if (p->len == 0)
+        return;
+    p->due = ts_now() + NBJ_MILLIS(plan_of(&q)->late_ms);
+    p->to = from;
+    s->pending_count = (size_t)(p - s->pending) + 1;
 }
 
 static bool read_all(int fd, uint8_t *out, size_t len)
@@ -209,11 +274,12 @@ static void *serve(void *arg)
                           { .fd = s->udp, .events = POLLIN },
                           { .fd = s->tcp, .events = POLLIN } };
 
-    while (poll(p, 3, -1) > 0 && p[0].revents == 0) {
+    while (poll(p, 3, wait_ms(s)) >= 0 && p[0].revents == 0) {
         if (p[1].revents != 0)
             serve_udp(s);
         if (p[2].revents != 0)
             serve_tcp(s);
+        send_due(s);
     }
     return NULL;
 }
@@ -273,4 +339,9 @@ int ts_name_server_asked(ts_name_server *s)
 void ts_name_server_move(ts_name_server *s, int by)
 {
     atomic_store(&s->moved, by);
+}
+
+void ts_name_server_mute(ts_name_server *s, bool mute)
+{
+    atomic_store(&s->mute, mute);
 }
