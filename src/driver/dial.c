@@ -125,6 +125,33 @@ static int outcome_of(int fd)
     return is_its_own_peer(fd, &peer) ? ECONNREFUSED : 0;
 }
 
+/* --- addresses not tried yet --- */
+
+static size_t untried_of(const nbj__dialer *d, nbj__family family)
+{
+    return nbj__resolver_addresses(d->resolver, family)->count - d->next[family];
+}
+
+static size_t untried(const nbj__dialer *d)
+{
+    return untried_of(d, NBJ__V6) + untried_of(d, NBJ__V4);
+}
+
+/* Families take turns as long as both have addresses. */
+static nbj__family next_family(const nbj__dialer *d)
+{
+    if (untried_of(d, d->turn) > 0)
+        return d->turn;
+    return d->turn == NBJ__V6 ? NBJ__V4 : NBJ__V6;
+}
+
+static const nbj__address *next_address(const nbj__dialer *d)
+{
+    nbj__family family = next_family(d);
+
+    return &nbj__resolver_addresses(d->resolver, family)->at[d->next[family]];
+}
+
 /* --- failures --- */
 
 static void note(nbj__dialer *d, int error, const nbj__address *to)
@@ -241,6 +268,8 @@ static nbj_status fail_connecting(nbj__dialer *d)
     nbj__resolver_cancel(d->resolver);
     while (d->racer_count > 0)
         note_racer(d, 0, ETIMEDOUT);
+    if (untried(d) > 0 && d->no_descriptor != 0)
+        note(d, d->no_descriptor, next_address(d));
     for (size_t i = 0; i < d->reason_count; i++)
         count += d->reasons[i].count;
     d->error = (nbj_error){ 0 };
@@ -280,24 +309,6 @@ static nbj_status fail_slow_lookup(nbj__dialer *d)
 
 /* --- the race --- */
 
-static size_t untried_of(const nbj__dialer *d, nbj__family family)
-{
-    return nbj__resolver_addresses(d->resolver, family)->count - d->next[family];
-}
-
-static size_t untried(const nbj__dialer *d)
-{
-    return untried_of(d, NBJ__V6) + untried_of(d, NBJ__V4);
-}
-
-/* Families take turns as long as both have addresses. */
-static nbj__family next_family(const nbj__dialer *d)
-{
-    if (untried_of(d, d->turn) > 0)
-        return d->turn;
-    return d->turn == NBJ__V6 ? NBJ__V4 : NBJ__V6;
-}
-
 /* The pause after an attempt: short enough for all addresses to have their turn, and when there is no room for one more,
  * as long as that allows, since each turn then costs the oldest attempt its place. */
 static uint64_t pause_after_attempt(const nbj__dialer *d, nbj_time now)
@@ -313,13 +324,14 @@ static uint64_t pause_after_attempt(const nbj__dialer *d, nbj_time now)
 static void attempt(nbj__dialer *d, nbj_time now)
 {
     nbj__family family = next_family(d);
-    const nbj__address *to = &nbj__resolver_addresses(d->resolver, family)->at[d->next[family]];
+    const nbj__address *to = next_address(d);
 
     if (d->racer_count == NBJ__RACERS_MAX)
         note_racer(d, 0, ETIMEDOUT);
     int fd = open_racer(d, to);
     int error = errno;
     if (fd < 0 && (error == EMFILE || error == ENFILE) && d->racer_count > 0) {
+        d->no_descriptor = error;
         d->next_at = nbj__time_add(now, BETWEEN_ATTEMPTS_NS); /* one of the others may yet win, or make room */
         return;
     }
@@ -389,6 +401,7 @@ nbj_status nbj__dialer_start(nbj__dialer *d, const char *host, uint16_t port, nb
     d->wait_due = NBJ_TIME_NEVER;
     d->next[NBJ__V6] = d->next[NBJ__V4] = 0;
     d->reason_count = 0;
+    d->no_descriptor = 0;
     (void)nbj__resolver_start(d->resolver, nbj_str(host), port, now);
     return advance(d, now);
 }

@@ -60,7 +60,8 @@ typedef struct nbj__dialer {
     int fd; /* the winner until it is taken; else -1 */
     nbj__dial_reason reasons[NBJ__DIAL_REASONS_MAX];
     size_t reason_count;
-    nbj_error error; /* of the last dial that failed */
+    int no_descriptor; /* EMFILE or ENFILE, when an attempt waited for one; else 0 */
+    nbj_error error;   /* of the last dial that failed */
 } nbj__dialer;
 
 /* The racing sockets' epoll_data.u64 is |racer_tag| + descriptor, the resolver's |resolver_tag| + descriptor; the low 32
