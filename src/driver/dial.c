@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 /* RFC 8305, section 8: resolution delay, connection attempt delay, minimum of the latter. */
-#define WAIT_FOR_V6_NS NBJ_MILLIS(50)
+#define WAIT_FOR_BETTER_NS NBJ_MILLIS(50)
 #define BETWEEN_ATTEMPTS_NS NBJ_MILLIS(250)
 #define BETWEEN_ATTEMPTS_MIN_NS NBJ_MILLIS(10)
 
@@ -106,7 +106,7 @@ static bool is_its_own_peer(int fd, const nbj__address *peer)
     nbj__address own = { 0 };
     socklen_t len = sizeof own;
 
-    return getsockname(fd, &own.any, &len) == 0 && memcmp(&own, peer, sizeof own) == 0;
+    return getsockname(fd, &own.any, &len) == 0 && nbj__address_is_same(&own, peer);
 }
 
 /* 0: connected; EINPROGRESS: not yet; else why not. */
@@ -359,13 +359,15 @@ static nbj_status race(nbj__dialer *d, nbj_time now)
     return d->racer_count > 0 || is_asking(d) ? NBJ_MORE : fail_connecting(d);
 }
 
-/* Whether connecting is to wait for IPv6 addresses. */
-static bool waits_for_v6(nbj__dialer *d, nbj_time now)
+/* Whether connecting is to wait for the family that is tried first: IPv6, unless what came of it ranks behind. */
+static bool waits_for_better(nbj__dialer *d, nbj_time now)
 {
-    if (!nbj__resolver_is_asking(d->resolver, NBJ__V6))
+    nbj__family best = nbj__resolver_is_asking(d->resolver, NBJ__V6) ? NBJ__V6 : nbj__resolver_first(d->resolver);
+
+    if (!nbj__resolver_is_asking(d->resolver, best))
         return false;
     if (d->wait_due == NBJ_TIME_NEVER)
-        d->wait_due = nbj__time_add(now, WAIT_FOR_V6_NS);
+        d->wait_due = nbj__time_add(now, WAIT_FOR_BETTER_NS);
     return now < d->wait_due;
 }
 
@@ -378,7 +380,7 @@ static nbj_status advance(nbj__dialer *d, nbj_time now)
     if (d->phase == NBJ__DIAL_RESOLVING) {
         if (untried(d) == 0)
             return is_late ? fail_slow_lookup(d) : is_asking(d) ? NBJ_MORE : fail_looking_up(d);
-        if (waits_for_v6(d, now))
+        if (waits_for_better(d, now))
             return NBJ_MORE;
         d->phase = NBJ__DIAL_CONNECTING;
         d->turn = nbj__resolver_first(d->resolver);

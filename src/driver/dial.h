@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a host name to a connected socket, without blocking, by happy eyeballs (RFC 8305): connecting begins as soon as
- * one family's addresses are known, IPv6 being waited for a moment; IPv6 and IPv4 addresses take turns; the next attempt
- * begins a quarter of a second after the last one, or when one fails; the first to connect wins. Its descriptors live in
- * the driver's epoll set.
+ * one family's addresses are known, the better family being waited for a moment; IPv6 and IPv4 addresses take turns; the
+ * next attempt begins a quarter of a second after the last one, or when one fails; the first to connect wins. Its
+ * descriptors live in the driver's epoll set.
  *
  *   IDLE → RESOLVING → CONNECTING → IDLE, with a socket or an error
  *
@@ -50,7 +50,7 @@ typedef struct nbj__dialer {
     uint64_t whole_ns; /* from the start to |due| */
     nbj_time due;      /* of the whole */
     nbj_time dns_due;  /* when names are not waited for any more */
-    nbj_time wait_due; /* RESOLVING: when IPv6 is not waited for any more; NBJ_TIME_NEVER until IPv4 is there */
+    nbj_time wait_due; /* RESOLVING: when the better family is not waited for any more; NBJ_TIME_NEVER: not yet */
     nbj_time tcp_due;  /* CONNECTING */
     nbj_time next_at;  /* CONNECTING: the next attempt */
     size_t next[NBJ__FAMILIES];         /* how many addresses of each have been tried */

@@ -292,9 +292,6 @@ static void test_refused_goes_on_at_once(void **state)
     start(&s, "many.test", NBJ_SECONDS(10));
     CHECK("soon", finish(&s) < NBJ_MILLIS(20) + MARGIN);
     assert_string_equal(winner(&s), "127.0.0.20:1");
-    start(&s, "crowd.test", NBJ_SECONDS(10));
-    (void)finish(&s);
-    assert_string_equal(winner(&s), "127.0.0.20:1");
     close_scene(&s);
 }
 
@@ -381,6 +378,7 @@ static void test_soon_enough(void **state)
     assert_string_equal(winner(&s), "[::1]:1");
     start(&s, "private.test", NBJ_SECONDS(10)); /* whose IPv6 address ranks behind */
     (void)finish(&s);
+    CHECK("IPv6 was not even tried", s.dialer.next[NBJ__V6] == 0);
     assert_string_equal(winner(&s), "127.0.0.1:1");
     for (int i = 0; i < 20; i++) {
         start(&s, "soon6.test", NBJ_SECONDS(10));
@@ -640,9 +638,9 @@ static void test_no_descriptor_for_a_second_racer(void **state)
     scene s;
 
     (void)state;
-    if (!open_scene(&s, "127.0.0.1", "::1", NULL))
+    if (!open_scene(&s, "127.0.0.20", "127.0.0.1", NULL))
         skip();
-    start(&s, "dual.test", NBJ_SECONDS(10));
+    start(&s, "many.test", NBJ_SECONDS(10));
     while (s.status == NBJ_MORE && s.dialer.racer_count == 0)
         turn(&s, ts_now() + NBJ_MILLIS(50));
     struct rlimit limit = limit_descriptors(0);
@@ -652,9 +650,9 @@ static void test_no_descriptor_for_a_second_racer(void **state)
         CHECK("it does not spin", turns < 50);
     }
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
-    CHECK("still racing", s.status == NBJ_MORE && s.dialer.racer_count == 1);
+    CHECK("still racing, alone", s.status == NBJ_MORE && s.dialer.racer_count == 1);
     (void)finish(&s);
-    assert_string_equal(winner(&s), "127.0.0.1:1");
+    assert_string_equal(winner(&s), "127.0.0.20:1");
     close_scene(&s);
 }
 
