@@ -140,9 +140,10 @@ static bool open_scene(scene *s, const char *good, const char *hole, const nbj__
         keeper = listen_at(hole != NULL ? hole : "127.0.0.98", s->port, 1);
         if (keeper >= 0)
             break;
+        int error = errno;
         close_place(&s->good);
-        if (errno != EADDRINUSE) {
-            print_message("no %s here: %s\n", hole, strerror(errno));
+        if (error != EADDRINUSE) {
+            print_message("no %s here: %s\n", hole, strerror(error));
             return false;
         }
     }
@@ -287,8 +288,7 @@ static void test_refused_goes_on_at_once(void **state)
     scene s;
 
     (void)state;
-    if (!open_scene(&s, "127.0.0.20", NULL, NULL)) /* the last of many.test */
-        skip();
+    assert_true(open_scene(&s, "127.0.0.20", NULL, NULL)); /* the last of many.test */
     start(&s, "many.test", NBJ_SECONDS(10));
     CHECK("soon", finish(&s) < NBJ_MILLIS(20) + MARGIN);
     assert_string_equal(winner(&s), "127.0.0.20:1");
@@ -303,8 +303,7 @@ static void test_many_black_holes(void **state)
     char host[32];
 
     (void)state;
-    if (!open_scene(&s, "127.0.0.20", "127.0.0.1", NULL))
-        skip();
+    assert_true(open_scene(&s, "127.0.0.20", "127.0.0.1", NULL));
     for (size_t i = 0; i < COUNT(holes); i++) {
         snprintf(host, sizeof host, "127.0.0.%zu", i + 2);
         black_hole(&holes[i], host, s.port);
@@ -397,8 +396,7 @@ static void test_name_changes(void **state)
     scene s;
 
     (void)state;
-    if (!open_scene(&s, "127.0.0.3", NULL, NULL))
-        skip();
+    assert_true(open_scene(&s, "127.0.0.3", NULL, NULL));
     start(&s, "one.test", NBJ_SECONDS(10));
     (void)finish(&s);
     check_error(&s, NBJ_E_REFUSED, "connecting to 127.0.0.1:%u: connection refused");
@@ -469,12 +467,6 @@ static void test_errors(void **state)
           NBJ_E_DNS,
           200,
           "looking up \"silent.test\" took longer than 200 ms" },
-        { "silent.test",
-          NULL,
-          { .dns_try_ns = NBJ_MILLIS(20) },
-          NBJ_E_DNS,
-          60,
-          "looking up \"silent.test\": the name server does not answer" },
         { "fail6.test",
           NULL,
           { 0 },
@@ -529,8 +521,7 @@ static void test_cancel_at_every_step(void **state)
     scene s;
 
     (void)state;
-    if (!open_scene(&s, "127.0.0.20", "::1", NULL))
-        skip();
+    assert_true(open_scene(&s, "127.0.0.20", "127.0.0.1", NULL));
     for (size_t i = 0; i < COUNT(names); i++) {
         bool ended = false;
         for (unsigned steps = 0; !ended && steps < 12; steps++) {
@@ -564,9 +555,8 @@ static void test_stale_events(void **state)
     scene s;
 
     (void)state;
-    if (!open_scene(&s, "127.0.0.1", "::1", NULL))
-        skip();
-    start(&s, "dual.test", NBJ_SECONDS(10));
+    assert_true(open_scene(&s, "127.0.0.20", "127.0.0.1", NULL));
+    start(&s, "many.test", NBJ_SECONDS(10));
     while (s.status == NBJ_MORE) {
         for (int fd = 0; fd < 40 && s.status == NBJ_MORE; fd++) {
             s.status = nbj__dialer_on_racer(&s.dialer, fd, ts_now());
@@ -578,7 +568,7 @@ static void test_stale_events(void **state)
         if (s.status == NBJ_MORE)
             turn(&s, ts_now() + NBJ_MILLIS(20));
     }
-    assert_string_equal(winner(&s), "127.0.0.1:1");
+    assert_string_equal(winner(&s), "127.0.0.20:1");
     close_scene(&s);
 }
 
@@ -605,8 +595,7 @@ static void test_no_descriptor(void **state)
     scene s;
 
     (void)state;
-    if (!open_scene(&s, "127.0.0.1", "::1", NULL))
-        skip();
+    assert_true(open_scene(&s, "127.0.0.1", has_v6() ? "::1" : NULL, NULL));
     for (size_t i = 0; i < COUNT(names); i++) {
         unsigned failed = 0;
         for (int n = 0; n < 4; n++) {
@@ -638,8 +627,7 @@ static void test_no_descriptor_for_a_second_racer(void **state)
     scene s;
 
     (void)state;
-    if (!open_scene(&s, "127.0.0.20", "127.0.0.1", NULL))
-        skip();
+    assert_true(open_scene(&s, "127.0.0.20", "127.0.0.1", NULL));
     start(&s, "many.test", NBJ_SECONDS(10));
     while (s.status == NBJ_MORE && s.dialer.racer_count == 0)
         turn(&s, ts_now() + NBJ_MILLIS(50));

@@ -307,8 +307,14 @@ static void test_families_are_independent(void **state)
 static void test_search_domains(void **state)
 {
     scene s;
+    int version;
 
     (void)state;
+    ares_version(&version);
+    if (version >= 0x011300) {
+        print_message("c-ares %s takes only one domain from the environment\n", ares_version(NULL));
+        skip();
+    }
     assert_int_equal(setenv("LOCALDOMAIN", "sub.test other.test", 1), 0);
     open_scene(&s, 0);
     assert_int_equal(resolve(&s, "pod"), NBJ_OK);
