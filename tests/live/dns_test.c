@@ -44,7 +44,8 @@ static void open_scene(scene *s)
 
 static void open_driver(scene *s, const char *host, const nbj__session_options *options)
 {
-    nbj__driver_config cfg = { .session = *options, .on_event = on_event, .user = s };
+    static nbj__lock no_lock; /* zeroed: there is one thread */
+    nbj__driver_config cfg = { .lock = &no_lock, .session = *options, .on_event = on_event, .user = s };
     char url[80];
 
     snprintf(url, sizeof url, "nats://%s:%u", host, ts_server_port(s->server));
@@ -70,7 +71,7 @@ static void turn(scene *s)
     int ms = due == 0 ? 0 : ts_left_ms(due);
 
     (void)poll(&p, 1, ms > 50 ? 50 : ms);
-    (void)nbj__driver_process(s->driver);
+    (void)nbj__driver_process(s->driver, NULL);
 }
 
 #define TURN_UNTIL(s, cond)                         \
