@@ -96,13 +96,11 @@ static nbj_status make_parts(nbj_client *c, const nbj_client_options *o, bool wi
 {
     char name[NAME_MAX_LEN];
     nbj__text name_text = nbj__text_into(name, sizeof name);
-    nbj__driver_config cfg = {
-        .session = session_options(o, &name_text),
-        .dial = { .dns_timeout_ns = o->dns_timeout_ns, .tcp_timeout_ns = o->tcp_timeout_ns },
-        .lock = &c->lock,
-        .on_event = nbj__client_on_event,
-        .user = c
-    };
+    nbj__driver_config cfg = { .session = session_options(o, &name_text),
+                               .dial = { .dns_timeout_ns = o->dns_timeout_ns, .tcp_timeout_ns = o->tcp_timeout_ns },
+                               .lock = &c->lock,
+                               .on_event = nbj__client_on_event,
+                               .user = c };
     nbj__publish_options po = { .max_messages = o->publish_max_messages, .max_bytes = (size_t)o->publish_max_bytes };
 
     cfg.session.msg_client = c;

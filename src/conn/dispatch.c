@@ -285,7 +285,7 @@ nbj_status nbj__session_next(nbj__session *s, nbj_time now, nbj__event *ev)
     s->last_rx = NULL;
     for (;;) {
         nbj__session_tidy_out(s);
-        nbj__link_event le = { 0 };
+        nbj__link_event le; /* filled by link_next as far as its type says */
         *ev = (nbj__event){ 0 };
         if (take_own(s, now, ev))
             return NBJ_OK;

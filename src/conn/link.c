@@ -7,8 +7,11 @@
 
 #include <assert.h>
 
-#define RX_CHUNK 32768u   /* usual size of a receive chunk */
-#define RX_ROOM_MIN 4096u /* less room than this is not worth a read */
+#define RX_CHUNK 32768u       /* size of a receive chunk */
+#define RX_CHUNK_BUSY 126976u /* … while reads fill it: less than what malloc would map and unmap each time */
+#define RX_QUIET 64u          /* small reads in a row, after which it is not busy any more */
+#define RX_MOVE_MAX 1024u     /* so much of a frame is rather moved than read behind */
+#define RX_ROOM_MIN 4096u     /* less room than this is not worth a read */
 #define RX_KEEP \
     262144u /* a larger chunk goes when it is empty, so that one large message does not cost memory for ever */
 #define RX_UNASKED 65536u    /* a server that waits for CONNECT has nothing to say that is longer */
@@ -85,15 +88,18 @@ static nbj_status make_rx_room(nbj__link *l)
 {
     size_t kept = held(l);
     size_t need = nbj__frame_need(&l->parser);
+    size_t usual = l->rx_is_busy ? RX_CHUNK_BUSY : RX_CHUNK;
     size_t most = 2 * kept + RX_CHUNK; /* an announced length is believed only in step with what really arrived */
     size_t want = need < most ? need : most;
 
     if (want < kept + RX_ROOM_MIN)
         want = kept + RX_ROOM_MIN;
+    if (want < usual)
+        want = usual;
     if (l->rx != NULL && nbj__chunk_is_ours(l->rx) && want <= l->rx->cap) {
         memmove(l->rx->data, l->rx->data + l->rx_head, kept);
     } else {
-        nbj__chunk *c = nbj__chunk_new(l->cfg.alloc, want > RX_CHUNK ? want : RX_CHUNK);
+        nbj__chunk *c = nbj__chunk_new(l->cfg.alloc, want);
         if (c == NULL)
             return NBJ_E_NOMEM;
         if (l->rx != NULL)
@@ -110,17 +116,23 @@ static nbj_status make_rx_room(nbj__link *l)
 static void forget_rx(nbj__link *l)
 {
     l->rx_head = l->rx_tail = 0;
-    if (l->rx->cap <= RX_KEEP)
+    if (l->rx->cap <= RX_KEEP && (l->rx->cap >= RX_CHUNK_BUSY) == l->rx_is_busy)
         return;
     nbj__chunk_release(l->rx);
     l->rx = NULL;
+}
+
+/* Little is kept, far behind in the chunk: at its front there is room for a larger read. */
+static bool is_worth_moving(const nbj__link *l)
+{
+    return l->rx_tail > l->rx->cap / 2 && held(l) <= RX_MOVE_MAX && nbj__chunk_is_ours(l->rx);
 }
 
 nbj_status nbj__link_rx_space(nbj__link *l, uint8_t **at, size_t *len)
 {
     if (l->rx != NULL && l->rx_head == l->rx_tail && nbj__chunk_is_ours(l->rx))
         forget_rx(l);
-    if (l->rx == NULL || l->rx->cap - l->rx_tail < RX_ROOM_MIN) {
+    if (l->rx == NULL || l->rx->cap - l->rx_tail < RX_ROOM_MIN || is_worth_moving(l)) {
         nbj_status st = make_rx_room(l);
         if (st != NBJ_OK)
             return st;
@@ -133,6 +145,11 @@ nbj_status nbj__link_rx_space(nbj__link *l, uint8_t **at, size_t *len)
 void nbj__link_rx_commit(nbj__link *l, size_t len)
 {
     assert(l->rx != NULL && len <= l->rx->cap - l->rx_tail);
+    if (len == l->rx->cap - l->rx_tail)
+        l->rx_is_busy = true;
+    l->rx_small_reads = len < RX_CHUNK / 2 ? l->rx_small_reads + 1 : 0;
+    if (l->rx_small_reads > RX_QUIET)
+        l->rx_is_busy = false;
     l->rx_tail += len;
     l->heard += len;
 }

@@ -62,6 +62,8 @@ typedef struct nbj__link {
     nbj__parser parser;
     nbj__chunk *rx;
     size_t rx_head, rx_tail; /* octets received and not parsed */
+    bool rx_is_busy;         /* reads fill the chunk: it is a large one */
+    uint32_t rx_small_reads; /* in a row */
 } nbj__link;
 
 typedef enum nbj__link_event_type {

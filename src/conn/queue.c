@@ -92,11 +92,6 @@ static nbj_msg *add(nbj__segment *s, const nbj_msg *m, size_t octets)
     return kept;
 }
 
-static nbj_bytes moved(nbj_bytes view, ptrdiff_t by)
-{
-    return nbj_view(view.ptr != NULL ? view.ptr + by : NULL, view.len);
-}
-
 static nbj_bytes copy_part(uint8_t **at, nbj_bytes from)
 {
     nbj_bytes copy = nbj_view(*at, from.len);
@@ -107,7 +102,7 @@ static nbj_bytes copy_part(uint8_t **at, nbj_bytes from)
     return copy;
 }
 
-static void copy_octets(nbj_msg *kept, const nbj_msg *m)
+static void copy_octets(nbj_msg *kept, const nbj_msg *m, size_t octets)
 {
     uint8_t *at = (uint8_t *)(kept + 1);
 
@@ -118,12 +113,11 @@ static void copy_octets(nbj_msg *kept, const nbj_msg *m)
         kept->payload = copy_part(&at, m->payload);
         return;
     }
-    ptrdiff_t by = at - m->subject.ptr;
-    memcpy(at, m->subject.ptr, span(m));
-    kept->subject = moved(m->subject, by);
-    kept->reply = moved(m->reply, by);
-    kept->headers = moved(m->headers, by);
-    kept->payload = moved(m->payload, by);
+    memcpy(at, m->subject.ptr, octets);
+    kept->subject.ptr = at;
+    kept->reply.ptr = m->reply.len > 0 ? at + (m->reply.ptr - m->subject.ptr) : NULL;
+    kept->headers.ptr = m->headers.len > 0 ? at + (m->headers.ptr - m->subject.ptr) : NULL;
+    kept->payload.ptr = at + (m->payload.ptr - m->subject.ptr);
 }
 
 /* A segment of its own for |m|, which is large or alone. */
@@ -139,7 +133,7 @@ static nbj__segment *segment_of_one(const nbj_msg *m)
     if (large)
         s->chunk->under = nbj__chunk_retain(m->chunk);
     else
-        copy_octets(kept, m);
+        copy_octets(kept, m, octets);
     return s;
 }
 
@@ -161,7 +155,7 @@ nbj_status nbj__queue_push(nbj__queue *q, const nbj_msg *m)
     if (large)
         link_segment(q, s);
     else
-        copy_octets(add(s, m, octets), m);
+        copy_octets(add(s, m, octets), m, octets);
     return NBJ_OK;
 }
 

@@ -24,13 +24,13 @@ struct nbj__driver {
     nbj__dialer dialer;
     int epoll_fd;
     int wake_fd;  /* in the epoll set; -1: there are no threads */
-    int nudge_fd; /* for a turn */
+    int nudge_fd; /* for nbj__driver_read */
     bool is_woken;
     bool is_turning;   /* within nbj__driver_turn */
     bool is_waiting;   /* … for the socket, without the lock */
     bool is_nudged;    /* the turn is not to wait */
     int fd;            /* the connected socket; -1: none */
-    bool is_armed;     /* the epoll set watches it */
+    uint32_t watched;  /* what the epoll set watches it for; 0: it is disarmed */
     bool readable;     /* the socket may have something */
     bool ending;       /* it will end: it is read until it says so */
     bool writable;     /* the socket may take something */
@@ -112,7 +112,8 @@ static void close_socket(nbj__driver *d)
 {
     await_writer(d);
     close_fd(&d->fd);
-    d->readable = d->ending = d->writable = d->write_failed = d->is_armed = false;
+    d->readable = d->ending = d->writable = d->write_failed = false;
+    d->watched = 0;
 }
 
 void nbj__driver_free(nbj__driver *d)
@@ -167,6 +168,7 @@ static void watch_socket(nbj__driver *d, uint32_t events)
 {
     struct epoll_event watch = { .events = events | EPOLLET, .data.u64 = TAG_SOCKET };
 
+    d->watched = events;
     (void)epoll_ctl(d->epoll_fd, EPOLL_CTL_MOD, d->fd, &watch); /* it is in the set since it was dialed */
 }
 
@@ -279,6 +281,14 @@ static void read_all(nbj__driver *d)
 
 /* --- writing --- */
 
+/* Edge-triggered: the descriptor tells when there is room, which would be a needless wake-up where there always is. */
+static void await_room(nbj__driver *d)
+{
+    d->writable = false;
+    if (d->watched != 0 && (d->watched & EPOLLOUT) == 0)
+        watch_socket(d, d->watched | EPOLLOUT);
+}
+
 void nbj__driver_write(nbj__driver *d)
 {
     bool stays = nbj__session_tx_stays(d->session);
@@ -297,7 +307,7 @@ void nbj__driver_write(nbj__driver *d)
     if (n >= 0)
         nbj__session_sent(d->session, (size_t)n, nbj__os_now());
     else if (error == EAGAIN)
-        d->writable = false; /* edge-triggered: the descriptor tells when it changes */
+        await_room(d);
     else if (error != EINTR)
         d->write_failed = d->readable = true; /* the server's reason may wait to be read */
 }
@@ -417,18 +427,14 @@ bool nbj__driver_is_plain(const nbj__driver *d)
 
 void nbj__driver_disarm(nbj__driver *d)
 {
-    if (!d->is_armed)
-        return;
-    d->is_armed = false;
-    watch_socket(d, 0);
+    if (d->watched != 0)
+        watch_socket(d, 0);
 }
 
 void nbj__driver_arm(nbj__driver *d)
 {
-    if (d->fd < 0 || d->is_armed)
-        return;
-    d->is_armed = true;
-    watch_socket(d, EPOLLIN | EPOLLOUT | EPOLLRDHUP); /* what is ready now is told anew */
+    if (d->fd >= 0 && d->watched == 0)
+        watch_socket(d, EPOLLIN | EPOLLRDHUP | (d->writable ? 0u : EPOLLOUT)); /* what is ready now is told anew */
 }
 
 /* Without the lock. */
@@ -447,19 +453,30 @@ static void wait_for_socket(const nbj__driver *d, short events, nbj_time due, re
     *can_write = (wait[0].revents & POLLOUT) != 0;
 }
 
-static void read_and_write(nbj__driver *d, nbj_time due)
+void nbj__driver_flush(nbj__driver *d)
+{
+    write_all(d);
+    pump(d, nbj__os_now());
+}
+
+void nbj__driver_read(nbj__driver *d, nbj_time due)
 {
     reading r;
     bool can_write = false;
 
-    if (!begin_read(d, &r, nbj__os_now()))
+    if (!nbj__driver_is_plain(d) || !begin_read(d, &r, nbj__os_now()))
         return;
     short events = (short)(POLLIN | (!d->writable && nbj__session_has_tx(d->session) ? POLLOUT : 0));
+    bool more = d->readable; /* the last read filled its room */
+    due = d->is_nudged ? 0 : due;
     d->is_waiting = true;
     nbj__lock_drop(d->cfg.lock);
-    wait_for_socket(d, events, due, &r, &can_write);
+    if (more)
+        receive(&r);
+    else
+        wait_for_socket(d, events, due, &r, &can_write);
     nbj__lock_take(d->cfg.lock);
-    d->is_waiting = false;
+    d->is_waiting = d->is_nudged = false;
     nbj_time now = nbj__os_now();
     d->writable = d->writable || can_write;
     end_read(d, &r, now);
@@ -468,19 +485,9 @@ static void read_and_write(nbj__driver *d, nbj_time due)
     pump(d, now);
 }
 
-void nbj__driver_turn(nbj__driver *d, nbj_time due)
-{
-    d->is_turning = true;
-    write_all(d);
-    pump(d, nbj__os_now());
-    if (nbj__driver_is_plain(d))
-        read_and_write(d, d->is_nudged ? 0 : due);
-    d->is_turning = d->is_nudged = false;
-}
-
 void nbj__driver_nudge(nbj__driver *d)
 {
-    if (!d->is_turning || d->is_nudged)
+    if (d->is_nudged)
         return;
     d->is_nudged = true;
     if (d->is_waiting)

@@ -63,9 +63,12 @@ bool nbj__driver_is_plain(const nbj__driver *d);
 void nbj__driver_disarm(nbj__driver *d);
 void nbj__driver_arm(nbj__driver *d);
 
-/* Writes, waits until |due| at most for the socket or nbj__driver_nudge, reads, and does what follows from it. */
-void nbj__driver_turn(nbj__driver *d, nbj_time due);
-void nbj__driver_nudge(nbj__driver *d); /* ends the waiting of a turn; from any thread with the lock */
+/* Writes all that can be written now, and hands out events. */
+void nbj__driver_flush(nbj__driver *d);
+
+/* Waits until |due| at most for the socket or nbj__driver_nudge, reads once, and does what follows from it. */
+void nbj__driver_read(nbj__driver *d, nbj_time due);
+void nbj__driver_nudge(nbj__driver *d); /* ends the waiting, or that to come; from any thread with the lock */
 void nbj__driver_wake(nbj__driver *d);  /* ends nbj__driver_wait likewise */
 
 /* Whether something can be written at once, and nobody does. */

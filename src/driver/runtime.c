@@ -12,6 +12,7 @@
 #include <assert.h>
 
 #define BURST_NS NBJ_MICROS(50) /* a second message within it is one of many */
+#define LOOK_NS NBJ_MILLIS(100)
 #define WRITE_SELF_BYTES 32768u /* so much is worth a system call of the caller's */
 
 struct nbj__runtime {
@@ -22,7 +23,7 @@ struct nbj__runtime {
     nbj__waiter *leader;
     nbj__list waiters;      /* threads that wait for another one's lead */
     nbj_time io_wakes_at;   /* when the I/O thread's waiting ends by itself; 0: it is awake */
-    nbj_time lead_wakes_at; /* when the leader's does */
+    nbj_time lead_wakes_at; /* when the leader's does; 0: it is awake */
     nbj_time last_write;    /* by a caller */
 };
 
@@ -56,6 +57,18 @@ static void pass_lead(nbj__runtime *rt)
 
 /* --- the I/O thread --- */
 
+/* While somebody else leads the deadlines are his: they are looked at now and then, so that leaving the lead rarely has
+ * to wake this thread. */
+static nbj_time sleeps_until(const nbj__runtime *rt)
+{
+    nbj_time due = deadline(rt);
+
+    if (rt->leader == NULL)
+        return due;
+    nbj_time soon = nbj__time_add(nbj__os_now(), LOOK_NS);
+    return due > soon ? due : soon;
+}
+
 static void *io_main(void *arg)
 {
     nbj__runtime *rt = arg;
@@ -72,7 +85,7 @@ static void *io_main(void *arg)
         } else {
             nbj__driver_forget(rt->cfg.driver, &ready);
         }
-        nbj_time due = rt->leader == NULL ? deadline(rt) : NBJ_TIME_NEVER;
+        nbj_time due = sleeps_until(rt);
         rt->io_wakes_at = due;
         nbj__lock_drop(rt->cfg.lock);
         nbj__driver_wait(rt->cfg.driver, due, &ready);
@@ -128,9 +141,12 @@ static bool may_lead(nbj__runtime *rt, const nbj__waiter *w)
 static void lead_a_turn(nbj__runtime *rt, nbj__waiter *w, nbj_time due)
 {
     rt->leader = w;
-    rt->lead_wakes_at = nbj__time_min(due, deadline(rt));
+    rt->lead_wakes_at = 0;
     nbj__driver_disarm(rt->cfg.driver);
-    nbj__driver_turn(rt->cfg.driver, rt->lead_wakes_at);
+    nbj__driver_flush(rt->cfg.driver);
+    rt->lead_wakes_at = w->done ? 0 : nbj__time_min(due, deadline(rt));
+    nbj__driver_read(rt->cfg.driver, rt->lead_wakes_at);
+    rt->lead_wakes_at = 0;
     rt->cfg.after_turn(rt->cfg.user);
     if (!nbj__driver_is_plain(rt->cfg.driver))
         pass_lead(rt);

@@ -114,10 +114,100 @@ static nbj_status parse_line(nbj__parser *p, nbj_bytes in, const verb *v, size_t
     return NBJ_E_PROTO;
 }
 
+/* The first octet from |p| on that is a blank or a control character; |end| if there is none. */
+static const uint8_t *word_end(const uint8_t *p, const uint8_t *end)
+{
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    for (; end - p >= 8; p += 8) { /* eight at a time: the lowest bit that is set is of the first such octet */
+        uint64_t eight;
+        memcpy(&eight, p, sizeof eight);
+        uint64_t found = (eight - 0x2121212121212121u) & ~eight & 0x8080808080808080u;
+        if (found != 0)
+            return p + __builtin_ctzll(found) / 8;
+    }
+#endif
+    while (p<end && * p> ' ')
+        p++;
+    return p;
+}
+
+static bool number(nbj_bytes word, size_t digits_max, uint64_t *out)
+{
+    uint64_t n = 0;
+
+    if (word.len > digits_max)
+        return false;
+    for (size_t i = 0; i < word.len; i++) {
+        unsigned digit = word.ptr[i] - (unsigned)'0';
+        if (digit > 9)
+            return false;
+        n = n * 10 + digit;
+    }
+    *out = n;
+    return true;
+}
+
+/* The words from |p| to the CR LF, each one followed by one blank, but for the last. Returns how many, and the octet
+ * behind the LF; 0: they are others, more than |max|, or not there as a whole. */
+static size_t usual_words(const uint8_t *p, const uint8_t *end, nbj_bytes *word, size_t max, const uint8_t **behind)
+{
+    for (size_t n = 0; n < max;) {
+        const uint8_t *e = word_end(p, end);
+        if (e == p || end - e < 2)
+            return 0;
+        word[n++] = nbj_view(p, (size_t)(e - p));
+        p = e + 1;
+        if (*e == '\r') {
+            *behind = p + 1;
+            return *p == '\n' ? n : 0;
+        }
+        if (*e != ' ')
+            return 0;
+    }
+    return 0;
+}
+
+/* A whole MSG or HMSG as servers write it: upper case, one blank between words. False: it is another thing, or not there
+ * as a whole, and the careful way says what. */
+static bool parse_usual_msg(nbj_bytes in, nbj__frame *f, size_t *used)
+{
+    const uint8_t *line_max = in.ptr + (in.len < NBJ__LINE_MAX ? in.len : NBJ__LINE_MAX);
+    const uint8_t *body = NULL;
+    nbj_bytes word[5];
+    uint64_t headers = 0;
+    uint64_t total = 0;
+
+    if (in.len < 5)
+        return false;
+    bool with_headers = in.ptr[0] == 'H';
+    if (memcmp(in.ptr + with_headers, "MSG ", 4) != 0)
+        return false;
+    size_t fixed = with_headers ? 4 : 3;
+    size_t n = usual_words(in.ptr + with_headers + 4, line_max, word, fixed + 1, &body);
+    if (n < fixed || !number(word[1], 19, &f->sid) || !number(word[n - 1], 8, &total) ||
+        (with_headers && !number(word[n - 2], 8, &headers)))
+        return false;
+    if (total > NBJ__PAYLOAD_MAX || headers > total || (size_t)(in.ptr + in.len - body) < total + 2 ||
+        body[total] != '\r' || body[total + 1] != '\n')
+        return false;
+    f->op = with_headers ? NBJ__OP_HMSG : NBJ__OP_MSG;
+    f->subject = word[0];
+    f->reply = n > fixed ? word[2] : nbj_view(NULL, 0);
+    f->headers = nbj_view(body, (size_t)headers);
+    f->payload = nbj_view(body + headers, (size_t)(total - headers));
+    f->text = nbj_view(NULL, 0);
+    *used = (size_t)(body - in.ptr) + (size_t)total + 2;
+    return true;
+}
+
 nbj_status nbj__frame_parse(nbj__parser *p, nbj_bytes in, nbj__frame *out, size_t *used)
 {
     if (in.len < p->need || in.len == 0)
         return NBJ_MORE;
+    if (parse_usual_msg(in, out, used)) {
+        *p = (nbj__parser){ 0 };
+        return NBJ_OK;
+    }
     const verb *v = find_verb(in);
     if (v == NULL)
         return NBJ_E_PROTO;
