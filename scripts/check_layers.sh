@@ -71,7 +71,7 @@ header_complaint() {
 outside_complaint() {
     local include=$2 folder
     [[ $include == \"* ]] || return 0
-    for folder in "$(dirname "$1")" tests/support tests/sim tests; do
+    for folder in "$(dirname "$1")" tests/support tests/sim tests bench/common; do
         [[ ! -f $folder/${include:1:-1} ]] || return 0
     done
     printf 'only the public headers may be used here'

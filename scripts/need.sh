@@ -30,6 +30,9 @@ lint  cmd:cppcheck     cppcheck
 lint  cmd:pmccabe      pmccabe
 lint  cmd:nm           binutils
 docs  cmd:doxygen      doxygen
+bench pc:libnats       libnats-dev
+bench cmd:strace       strace
+bench cmd:valgrind     valgrind
 "
 
 # The runtime stands beside clang's own headers, in a folder that depends on the version.

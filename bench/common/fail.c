@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "common/fail.h"
+#include "fail.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -3,9 +3,9 @@
  * their threads over a round. */
 #define _GNU_SOURCE
 
-#include "common/meter.h"
+#include "meter.h"
 
-#include "common/fail.h"
+#include "fail.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -13,6 +13,17 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+/* Under callgrind only what lies between begin and end is counted. */
+#if defined(__has_include)
+#if __has_include(<valgrind/callgrind.h>)
+#include <valgrind/callgrind.h>
+#endif
+#endif
+#ifndef CALLGRIND_START_INSTRUMENTATION
+#define CALLGRIND_START_INSTRUMENTATION (void)0
+#define CALLGRIND_STOP_INSTRUMENTATION (void)0
+#endif
 
 static uint64_t read_clock(clockid_t clock)
 {
@@ -66,12 +77,14 @@ void meter_begin(meter *m)
     read_switches(&m->caller_switches, &m->library_switches);
     m->cpu_ns = read_clock(CLOCK_PROCESS_CPUTIME_ID);
     m->began_ns = now_ns();
+    CALLGRIND_START_INSTRUMENTATION;
 }
 
 void meter_end(meter *m)
 {
     uint64_t caller, library;
 
+    CALLGRIND_STOP_INSTRUMENTATION;
     m->ended_ns = now_ns();
     m->cpu_ns = read_clock(CLOCK_PROCESS_CPUTIME_ID) - m->cpu_ns;
     read_switches(&caller, &library);

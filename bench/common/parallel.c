@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #define _GNU_SOURCE
 
-#include "common/parallel.h"
+#include "parallel.h"
 
-#include "common/fail.h"
-#include "common/worker.h"
+#include "fail.h"
+#include "worker.h"
 
 #include <stdlib.h>
 #include <time.h>

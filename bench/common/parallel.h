@@ -7,7 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Calls |fn| with a share of |messages| on each of |threads| threads, and returns when all have. One thread: the caller. */
+/* Calls |fn| with a share of |messages| on each of |threads| threads, and returns when all have. One
+ * thread: the caller. */
 void parallel(size_t threads, uint64_t messages, void (*fn)(void *arg, uint64_t messages), void *arg);
 
 /* Counts to a goal on one thread and wakes another there. */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #define _GNU_SOURCE
 
-#include "common/raw.h"
+#include "raw.h"
 
-#include "common/fail.h"
-#include "common/meter.h"
-#include "common/worker.h"
+#include "fail.h"
+#include "meter.h"
+#include "worker.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The least NATS: one nonblocking socket and the few frames that are needed. The workers of the wire limit, the load and
- * the runner's questions to the server are made of it. No client library is involved. */
+/* The least NATS: one nonblocking socket and the few frames that are needed. The workers of the wire limit, the load
+ * and the runner's questions to the server are made of it. No client library is involved. */
 #ifndef BENCH_RAW_H
 #define BENCH_RAW_H
 
@@ -40,8 +40,8 @@ void raw_drop_input(raw *r);
 /* The answer to a request, NUL-terminated, lives until the next call. One at a time. */
 const char *raw_request(raw *r, const char *subject, const char *body);
 
-/* "PUB <subject> [<reply>] <n>" or, with an id, HPUB with it as Nats-Msg-Id, at |out|; its length. |id| and |reply| may be
- * NULL. |out| has room for RAW_FRAME_EXTRA and the payload. */
+/* "PUB <subject> [<reply>] <n>" or, with an id, HPUB with it as Nats-Msg-Id, at |out|; its length. |id| and |reply| may
+ * be NULL. |out| has room for RAW_FRAME_EXTRA and the payload. */
 size_t raw_frame(char *out, const char *subject, const char *reply, const char *id, const char *data, size_t len);
 #define RAW_FRAME_EXTRA 256u
 

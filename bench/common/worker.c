@@ -2,9 +2,9 @@
 /* Owns the worker's side of the conversation with the runner. */
 #define _GNU_SOURCE
 
-#include "common/worker.h"
+#include "worker.h"
 
-#include "common/fail.h"
+#include "fail.h"
 
 #include <inttypes.h>
 #include <sched.h>

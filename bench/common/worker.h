@@ -4,7 +4,7 @@
 #ifndef BENCH_WORKER_H
 #define BENCH_WORKER_H
 
-#include "common/meter.h"
+#include "meter.h"
 
 #include <stdbool.h>
 #include <stddef.h>

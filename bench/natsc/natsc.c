@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "natsc/natsc.h"
+#include "natsc.h"
 
-#include "common/fail.h"
+#include "fail.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,8 +3,8 @@
 #ifndef BENCH_NATSC_H
 #define BENCH_NATSC_H
 
-#include "common/parallel.h"
-#include "common/worker.h"
+#include "parallel.h"
+#include "worker.h"
 
 #include <nats/nats.h>
 

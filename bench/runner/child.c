@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #define _GNU_SOURCE
 
-#include "runner/child.h"
+#include "child.h"
 
-#include "common/fail.h"
+#include "fail.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A worker as the runner sees it: a process that is spoken to in lines. Every wait is bounded; a worker that ends or says
- * something else than expected ends the benchmark. */
+/* A worker as the runner sees it: a process that is spoken to in lines. Every wait is bounded; a worker that ends or
+ * says something else than expected ends the benchmark. */
 #ifndef BENCH_CHILD_H
 #define BENCH_CHILD_H
 
-#include "common/meter.h"
+#include "meter.h"
 
 #include <stdbool.h>
 #include <stdio.h>

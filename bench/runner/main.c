@@ -2,8 +2,10 @@
 /* The benchmark: nbj against the wire limit and against other clients, on one private nats-server. */
 #define _GNU_SOURCE
 
-#include "common/fail.h"
-#include "runner/report.h"
+#include "counts.h"
+#include "curves.h"
+#include "fail.h"
+#include "report.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -12,17 +14,21 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char help[] = "usage: bench [core|jetstream|all] [options]\n"
-                           "  --rounds N      counted rounds of each row (15)\n"
-                           "  --quick         a tenth of the messages, five rounds: to see that it runs\n"
-                           "  --messages N    of each round, instead of the row's own number\n"
-                           "  --payload N     octets (128)\n"
-                           "  --path NAME     only the rows of that path\n"
-                           "  --all-pinned    also the throughput rows with client and server on one CPU each\n"
-                           "  --json FILE     the rows as JSON\n"
-                           "  --markdown FILE as a table\n"
-                           "  --svg FILE      as a plot\n"
-                           "The server is $NBJ_NATS_SERVER, else nats-server on the PATH.\n";
+static const char help[] =
+    "usage: bench [core|jetstream|all|counts|curves] [options]\n"
+    "  all             core and jetstream: time and CPU, beside the wire limit and other clients; the default\n"
+    "  counts          system calls, context switches and instructions for each message\n"
+    "  curves          CPU over payload, threads, subscriptions; memory\n"
+    "  --rounds N      counted rounds of each row (15)\n"
+    "  --quick         a tenth of the messages, five rounds: to see that it runs\n"
+    "  --messages N    of each round, instead of the row's own number\n"
+    "  --payload N     octets (128)\n"
+    "  --path NAME     only the rows of that path\n"
+    "  --all-pinned    also the throughput rows with client and server on one CPU each\n"
+    "  --json FILE     the rows as JSON\n"
+    "  --markdown FILE as a table\n"
+    "  --svg FILE      as a plot\n"
+    "The server is $NBJ_NATS_SERVER, else nats-server on the PATH.\n";
 
 typedef struct options {
     const char *what, *path, *json, *markdown, *svg;
@@ -80,6 +86,17 @@ static int read_option(options *o, char **argv)
     return 2;
 }
 
+static bool is_known(const char *what)
+{
+    static const char *const known[] = { "core", "jetstream", "all", "counts", "curves" };
+
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (strcmp(what, known[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
 static options read_options(char **argv)
 {
     options o = { .what = "all", .payload = 128 };
@@ -94,7 +111,7 @@ static options read_options(char **argv)
         }
         argv += read_option(&o, argv);
     }
-    if (strcmp(o.what, "core") != 0 && strcmp(o.what, "jetstream") != 0 && strcmp(o.what, "all") != 0)
+    if (!is_known(o.what))
         fail("nothing is named %s\n%s", o.what, help);
     if (o.rounds == 0)
         o.rounds = o.quick ? 5 : 15;
@@ -153,17 +170,24 @@ static void prepare(bench *b, const options *o)
 
 static bool is_wanted(const options *o, const row_spec *spec, bool pinned)
 {
-    if (strcmp(o->what, "all") != 0 && is_of_jetstream(spec) != (strcmp(o->what, "jetstream") == 0))
+    bool only_core = strcmp(o->what, "core") == 0, only_jetstream = strcmp(o->what, "jetstream") == 0;
+
+    if (is_of_jetstream(spec) ? only_core : only_jetstream)
         return false;
     if (o->path != NULL && strcmp(o->path, spec->path) != 0)
         return false;
     return !pinned || spec->is_latency || o->all_pinned;
 }
 
+static void start(bench *b, int cpu)
+{
+    server_start(&b->server, cpu);
+    snprintf(b->version, sizeof b->version, "%s", b->server.raw.version);
+}
+
 static void play(bench *b, const options *o, bool pinned)
 {
-    server_start(&b->server, pinned ? b->server_cpu : -1);
-    snprintf(b->version, sizeof b->version, "%s", b->server.raw.version);
+    start(b, pinned ? b->server_cpu : -1);
     for (size_t k = 0; k < row_spec_count; k++) {
         row_spec spec = row_specs[k];
         if (!is_wanted(o, &spec, pinned))
@@ -176,6 +200,36 @@ static void play(bench *b, const options *o, bool pinned)
         report_row(b, &b->rows[b->row_count - 1], stdout);
     }
     server_stop(&b->server);
+}
+
+/* The client's part is the same for both storages: those in memory stand for both. */
+static void count(bench *b, const options *o)
+{
+    bool calls = can_count_calls(), instructions = strcmp(o->what, "counts") == 0 && can_count_instructions();
+
+    start(b, -1);
+    report_counts_head(stdout);
+    for (size_t k = 0; k < row_spec_count; k++) {
+        const row_spec *spec = &row_specs[k];
+        if (!is_wanted(o, spec, false) || strcmp(spec->storage, "file") == 0)
+            continue;
+        for (size_t i = 0; i < IMPLEMENTATIONS; i++) {
+            if (!plays(&b->implementations[i], spec))
+                continue;
+            counts c = count_row(b, spec, i, calls, instructions);
+            report_counts(b, spec, i, &c, stdout);
+        }
+    }
+    server_stop(&b->server);
+}
+
+static void play_all(bench *b, const options *o)
+{
+    play(b, o, false);
+    if (b->server_cpu >= 0)
+        play(b, o, true);
+    else
+        fprintf(stderr, "there is only one CPU: nothing is pinned\n");
 }
 
 static void write_file(const bench *b, const char *path, void (*report)(const bench *b, FILE *out))
@@ -197,12 +251,15 @@ int main(int argc, char **argv)
 
     (void)argc;
     prepare(&b, &o);
-    play(&b, &o, false);
-    if (b.server_cpu >= 0)
-        play(&b, &o, true);
-    else
-        fprintf(stderr, "there is only one CPU: nothing is pinned\n");
-    report_switches(&b, stdout);
+    if (strcmp(o.what, "curves") == 0) {
+        start(&b, -1);
+        play_curves(&b, stdout);
+        server_stop(&b.server);
+        return 0;
+    }
+    if (strcmp(o.what, "counts") != 0)
+        play_all(&b, &o);
+    count(&b, &o);
     write_file(&b, o.json, report_json);
     write_file(&b, o.markdown, report_markdown);
     write_file(&b, o.svg, report_svg);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "runner/report.h"
+#include "report.h"
 
 #include <string.h>
 
@@ -77,22 +77,6 @@ void report_row(const bench *b, const row *r, FILE *out)
     fflush(out);
 }
 
-void report_switches(const bench *b, FILE *out)
-{
-    fprintf(out, "\nvoluntary context switches per message: of the calling thread + of the library's own threads\n\n");
-    for (size_t k = 0; k < b->row_count; k++) {
-        const row *r = &b->rows[k];
-        fprintf(out, "%-14s %-7s %-4s %-7s", r->spec.path, r->spec.storage, r->spec.ids ? "yes" : "no",
-                r->pinned ? "pinned" : "free");
-        for (size_t i = 0; i < IMPLEMENTATIONS; i++) {
-            if (r->has[i])
-                fprintf(out, "  %s %.3f + %.3f", b->implementations[i].name, r->median[CALLER_SWITCHES][i],
-                        r->median[LIBRARY_SWITCHES][i]);
-        }
-        fputc('\n', out);
-    }
-}
-
 /* --- JSON --- */
 
 static void json_number(FILE *out, bool is_known, double value)
@@ -160,7 +144,8 @@ void report_markdown(const bench *b, FILE *out)
 {
     fprintf(
         out,
-        "`nats-server` %s, %zu octets of payload, medians of %u rounds. Columns after the wire limit are multiples of it.\n\n",
+        "`nats-server` %s, %zu octets of payload, medians of %u rounds. Columns after the wire limit are multiples of "
+        "it.\n\n",
         b->version, b->payload, b->rounds);
     fputs("| path | CPUs | metric | wire limit |", out);
     for (size_t i = 1; i < IMPLEMENTATIONS; i++) {

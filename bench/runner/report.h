@@ -3,7 +3,7 @@
 #ifndef BENCH_REPORT_H
 #define BENCH_REPORT_H
 
-#include "runner/rows.h"
+#include "rows.h"
 
 #include <stdio.h>
 
@@ -17,7 +17,6 @@ bool has_any(const bench *b, size_t i);            /* whether implementation |i|
 
 void report_head(const bench *b, FILE *out);
 void report_row(const bench *b, const row *r, FILE *out);
-void report_switches(const bench *b, FILE *out);
 
 void report_json(const bench *b, FILE *out);
 void report_markdown(const bench *b, FILE *out);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Owns the table of rows and the order of rounds. */
-#include "runner/rows.h"
+#include "rows.h"
 
-#include "common/fail.h"
-#include "common/worker.h"
+#include "fail.h"
+#include "worker.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,8 +66,13 @@ uint64_t messages_of(const bench *b, const row_spec *spec)
 
 /* --- workers --- */
 
+static size_t at_least_one(size_t n)
+{
+    return n > 0 ? n : 1;
+}
+
 void start_worker(const bench *b, child *c, const implementation *i, const row_spec *spec, int cpu,
-                  const char *const *prefix, size_t threads, size_t subscriptions)
+                  const char *const *prefix)
 {
     char program[512], text[8][64];
     const char *argv[24];
@@ -82,8 +87,8 @@ void start_worker(const bench *b, child *c, const implementation *i, const row_s
     snprintf(text[3], sizeof text[3], "payload=%zu", b->payload);
     snprintf(text[4], sizeof text[4], "ids=%d", spec->ids);
     snprintf(text[5], sizeof text[5], "cpu=%d", cpu);
-    snprintf(text[6], sizeof text[6], "threads=%zu", threads);
-    snprintf(text[7], sizeof text[7], "subscriptions=%zu", subscriptions);
+    snprintf(text[6], sizeof text[6], "threads=%zu", at_least_one(spec->threads));
+    snprintf(text[7], sizeof text[7], "subscriptions=%zu", at_least_one(spec->subscriptions));
     argv[n++] = program;
     for (size_t k = 0; k < 8; k++)
         argv[n++] = text[k];
@@ -98,14 +103,14 @@ static const char *load_of(const row_spec *spec)
     return strcmp(spec->path, "request") == 0 ? "echo" : NULL;
 }
 
-void start_load(const bench *b, child *c, const row_spec *spec, int cpu, size_t subscriptions)
+void start_load(const bench *b, child *c, const row_spec *spec, int cpu)
 {
     row_spec load = *spec;
 
     *c = (child){ .pid = 0 };
     load.path = load_of(spec);
     if (load.path != NULL)
-        start_worker(b, c, &b->implementations[WIRE], &load, cpu, NULL, 1, subscriptions);
+        start_worker(b, c, &b->implementations[WIRE], &load, cpu, NULL);
 }
 
 /* --- one round --- */
@@ -215,11 +220,12 @@ static void summarize(row *r, size_t i, const sample *samples, unsigned rounds, 
         if (i == WIRE && median > 0)
             r->spread[m] = (values[rounds * 3 / 4] - values[rounds / 4]) / 2 / median;
     }
+    r->rss[i] = (double)samples[rounds - 1].meter.rss;
     free(values);
 }
 
-/* The |n|th to play in round |k| of |present| implementations: each is first as often as the others, and follows each of
- * the others as often as it goes before it. */
+/* The |n|th to play in round |k| of |present| implementations: each is first as often as the others, and follows each
+ * of the others as often as it goes before it. */
 static size_t turn_of(size_t n, size_t k, size_t present)
 {
     size_t turn = (n + k) % present;
@@ -259,14 +265,14 @@ void bench_row(bench *b, const row_spec *spec, bool pinned)
         fail("too many rows");
     row *r = &b->rows[b->row_count++];
     *r = (row){ .spec = *spec, .pinned = pinned };
-    start_load(b, &load, spec, pinned ? b->server_cpu : -1, 1);
+    start_load(b, &load, spec, pinned ? b->server_cpu : -1);
     for (size_t i = 0; i < IMPLEMENTATIONS; i++) {
         implementation *what = &b->implementations[i];
         samples[i] = must_alloc(b->rounds, sizeof *samples[i]);
         r->has[i] = plays(what, spec);
         if (!r->has[i])
             continue;
-        start_worker(b, &workers[i], what, spec, pinned ? b->client_cpu : -1, NULL, 1, 1);
+        start_worker(b, &workers[i], what, spec, pinned ? b->client_cpu : -1, NULL);
         if (*what->variant == '\0')
             snprintf(what->name, sizeof what->name, "%s", workers[i].name);
     }

@@ -3,8 +3,8 @@
 #ifndef BENCH_ROWS_H
 #define BENCH_ROWS_H
 
-#include "runner/child.h"
-#include "runner/server.h"
+#include "child.h"
+#include "server.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,6 +25,7 @@ typedef struct row_spec {
     const char *path, *storage;
     uint64_t messages; /* of a round */
     bool ids, is_latency;
+    size_t threads, subscriptions; /* 0: one */
 } row_spec;
 
 typedef enum metric { P50 = 0, THROUGHPUT, CPU, LIBRARY_SWITCHES, CALLER_SWITCHES, METRICS } metric;
@@ -34,6 +35,7 @@ typedef struct row {
     bool pinned;
     bool has[IMPLEMENTATIONS];
     double median[METRICS][IMPLEMENTATIONS]; /* us, msg/s, us/msg, switches/msg */
+    double rss[IMPLEMENTATIONS];             /* octets, of the last round */
     double spread[METRICS]; /* of the wire: half the distance of its quartiles, as a part of the median */
 } row;
 
@@ -63,10 +65,10 @@ void bench_row(bench *b, const row_spec *spec, bool pinned);
 
 /* Starts a worker of |i|; |prefix| (NULL: none) ends with NULL and stands before its program. */
 void start_worker(const bench *b, child *c, const implementation *i, const row_spec *spec, int cpu,
-                  const char *const *prefix, size_t threads, size_t subscriptions);
+                  const char *const *prefix);
 
 /* Starts the other side of |path|; its pid is 0 where there is none. */
-void start_load(const bench *b, child *c, const row_spec *spec, int cpu, size_t subscriptions);
+void start_load(const bench *b, child *c, const row_spec *spec, int cpu);
 
 /* One round; a count that is not right ends the program. */
 void play_round(bench *b, child *worker, child *load, const row_spec *spec, unsigned number, uint64_t messages,

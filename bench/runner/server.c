@@ -2,10 +2,10 @@
 /* Owns the server's process and its directory. */
 #define _GNU_SOURCE
 
-#include "runner/server.h"
+#include "server.h"
 
-#include "common/fail.h"
-#include "common/meter.h"
+#include "fail.h"
+#include "meter.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -3,7 +3,7 @@
 #ifndef BENCH_SERVER_H
 #define BENCH_SERVER_H
 
-#include "common/raw.h"
+#include "raw.h"
 
 #include <stdint.h>
 #include <sys/types.h>
@@ -15,8 +15,8 @@ typedef struct server {
     raw raw; /* the runner's own connection */
 } server;
 
-/* Starts $NBJ_NATS_SERVER, or nats-server on the PATH, with a directory of its own. |cpu|: -1 for all. It and its files are
- * gone when the program ends. */
+/* Starts $NBJ_NATS_SERVER, or nats-server on the PATH, with a directory of its own. |cpu|: -1 for all. It and its files
+ * are gone when the program ends. */
 void server_start(server *s, int cpu);
 void server_stop(server *s);
 

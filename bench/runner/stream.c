@@ -2,10 +2,10 @@
 /* What the runner does with the stream over its own socket, and how it finds out whether a round did its work. */
 #define _GNU_SOURCE
 
-#include "common/fail.h"
-#include "common/meter.h"
-#include "common/worker.h"
-#include "runner/server.h"
+#include "fail.h"
+#include "meter.h"
+#include "server.h"
+#include "worker.h"
 
 #include <inttypes.h>
 #include <stdio.h>

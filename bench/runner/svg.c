@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The plot: one group of bars for each row and metric, as long as the ratio to the wire limit. Colours follow the
  * reader's light or dark scheme. */
-#include "runner/report.h"
+#include "report.h"
 
 #define LEFT 300.0  /* where bars begin */
 #define UNIT 90.0   /* length of ratio 1 */
@@ -75,10 +75,10 @@ void report_svg(const bench *b, FILE *out)
 {
     double height = height_of(b), y = TOP, width = LEFT + LONGEST * UNIT + 160;
 
-    fprintf(
-        out,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %.0f\" width=\"%.0f\" height=\"%.0f\" role=\"img\">\n",
-        width, height, width, height);
+    fprintf(out,
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %.0f\" width=\"%.0f\" height=\"%.0f\" "
+            "role=\"img\">\n",
+            width, height, width, height);
     fprintf(out, "<title>nbj measured against the wire limit</title>\n%s", style);
     fprintf(out,
             "<text class=\"title\" x=\"10\" y=\"24\">Multiples of the wire limit</text>\n"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The wire limit of the paths that nothing is stored in, and of publishing with an answer each. */
-#include "wire/wire.h"
+#include "wire.h"
 
-#include "common/fail.h"
+#include "fail.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,8 +70,8 @@ static void finish_subscribe(void *state, round *r)
     raw_flush(&w->raw);
 }
 
-/* All messages are equally long: counting is one look at the first letter of each. |skip| octets belong to a message that
- * was counted before. */
+/* All messages are equally long: counting is one look at the first letter of each. |skip| octets belong to a message
+ * that was counted before. */
 static size_t count_frames(wire *w, size_t len, size_t *skip)
 {
     size_t at = *skip, count = 0;

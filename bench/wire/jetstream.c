@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The wire limit of the publish window and of a pull consumer that acknowledges each message. */
-#include "wire/wire.h"
+#include "wire.h"
 
-#include "common/fail.h"
+#include "fail.h"
 
 #include <stdio.h>
 #include <stdlib.h>

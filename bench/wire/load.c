@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The other side of a path, the same for all implementations: who publishes for subscribers, and who answers requests. */
-#include "wire/wire.h"
+/* The other side of a path, the same for all implementations: who publishes for subscribers, who answers requests. */
+#include "wire.h"
 
-#include "common/fail.h"
+#include "fail.h"
 
 #include <stdlib.h>
 #include <string.h>

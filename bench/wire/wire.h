@@ -4,8 +4,8 @@
 #ifndef BENCH_WIRE_H
 #define BENCH_WIRE_H
 
-#include "common/raw.h"
-#include "common/worker.h"
+#include "raw.h"
+#include "worker.h"
 
 #define WIRE_INBOX "_INBOX.wireWireWireWireWireWi" /* as long as the library's; replies add a dot and 9 characters */
 
