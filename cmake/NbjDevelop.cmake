@@ -32,15 +32,28 @@ function(nbj_public_program target sources)
     target_link_libraries(${target} PRIVATE nbj nbj_flags Threads::Threads ${libraries})
 endfunction()
 
+# Registers |command| with one |server| (version=path) and its |age| as test |name|@version.
+function(nbj_server_test name server age)
+    string(REGEX REPLACE "=.*" "" version "${server}")
+    string(REGEX REPLACE "^[^=]*=" "" path "${server}")
+    add_test(NAME "${name}@${version}" COMMAND ${ARGN})
+    set_tests_properties("${name}@${version}" PROPERTIES LABELS "live;${age}" TIMEOUT 120
+                         ENVIRONMENT "NBJ_TEST_SERVER=${path};NBJ_TEST_SERVER_VERSION=${version}")
+endfunction()
+
 # Registers |command| once per server of NBJ_SERVERS as test |name|@version.
 function(nbj_live_test name)
     set(age live-newest)
     foreach(server IN LISTS NBJ_SERVERS)
-        string(REGEX REPLACE "=.*" "" version "${server}")
-        string(REGEX REPLACE "^[^=]*=" "" path "${server}")
-        add_test(NAME "${name}@${version}" COMMAND ${ARGN})
-        set_tests_properties("${name}@${version}" PROPERTIES LABELS "live;${age}" TIMEOUT 120
-                             ENVIRONMENT "NBJ_TEST_SERVER=${path};NBJ_TEST_SERVER_VERSION=${version}")
+        nbj_server_test(${name} "${server}" ${age} ${ARGN})
         set(age live-older)
+    endforeach()
+endfunction()
+
+# Likewise for the newest server alone.
+function(nbj_newest_test name)
+    foreach(server IN LISTS NBJ_SERVERS)
+        nbj_server_test(${name} "${server}" live-newest ${ARGN})
+        break()
     endforeach()
 endfunction()

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Each figure is the difference of two runs, one with more messages than the other: what connecting costs cancels out. */
+/* Each figure is the difference of two runs, one with more messages than the other: what connecting costs cancels out.
+ */
 #include "counts.h"
 
 #include "fail.h"

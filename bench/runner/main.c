@@ -25,6 +25,7 @@ static const char help[] =
     "  --payload N     octets (128)\n"
     "  --path NAME     only the rows of that path\n"
     "  --all-pinned    also the throughput rows with client and server on one CPU each\n"
+    "  --no-counts     without the system calls and switches at the end\n"
     "  --json FILE     the rows as JSON\n"
     "  --markdown FILE as a table\n"
     "  --svg FILE      as a plot\n"
@@ -35,7 +36,7 @@ typedef struct options {
     uint64_t messages;
     unsigned rounds;
     size_t payload;
-    bool quick, all_pinned;
+    bool quick, all_pinned, no_counts;
 } options;
 
 /* --- options --- */
@@ -71,6 +72,8 @@ static int read_option(options *o, char **argv)
         return o->quick = true;
     if (strcmp(name, "--all-pinned") == 0)
         return o->all_pinned = true;
+    if (strcmp(name, "--no-counts") == 0)
+        return o->no_counts = true;
     if (text != NULL) {
         if ((*text = value) == NULL)
             fail("%s wants a value", name);
@@ -259,7 +262,8 @@ int main(int argc, char **argv)
     }
     if (strcmp(o.what, "counts") != 0)
         play_all(&b, &o);
-    count(&b, &o);
+    if (!o.no_counts)
+        count(&b, &o);
     write_file(&b, o.json, report_json);
     write_file(&b, o.markdown, report_markdown);
     write_file(&b, o.svg, report_svg);

@@ -53,7 +53,9 @@ bool is_of_jetstream(const row_spec *spec)
 
 bool plays(const implementation *i, const row_spec *spec)
 {
-    return !i->is_missing && (i->only_path == NULL || strcmp(i->only_path, spec->path) == 0);
+    bool is_batch = i->only_path != NULL; /* a batch comes from one subscription */
+
+    return !i->is_missing && (!is_batch || (strcmp(i->only_path, spec->path) == 0 && spec->subscriptions <= 1));
 }
 
 uint64_t messages_of(const bench *b, const row_spec *spec)

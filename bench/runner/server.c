@@ -40,12 +40,12 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
 
 void server_stop(server *s)
 {
-    if (s->pid <= 0)
-        return;
     if (s->raw.in != NULL)
         raw_close(&s->raw);
-    kill(s->pid, SIGKILL);
-    waitpid(s->pid, NULL, 0);
+    if (s->pid > 0) {
+        kill(s->pid, SIGKILL);
+        waitpid(s->pid, NULL, 0);
+    }
     nftw(s->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
     s->pid = 0;
     running = NULL;
@@ -133,16 +133,18 @@ void server_start(server *s, int cpu)
     snprintf(s->dir, sizeof s->dir, "%s/nbj-bench-XXXXXX", tmp != NULL ? tmp : "/tmp");
     if (mkdtemp(s->dir) == NULL)
         fail("%s: %s", s->dir, strerror(errno));
+    running = s;
     write_config(s, config, sizeof config);
     s->pid = fork();
     if (s->pid == 0)
         become_server(config, cpu, parent);
     if (s->pid < 0)
         fail("fork: %s", strerror(errno));
-    running = s;
     while (!find_ports(s)) {
-        if (waitpid(s->pid, NULL, WNOHANG) != 0)
+        if (waitpid(s->pid, NULL, WNOHANG) == s->pid) {
+            s->pid = 0;
             fail("nats-server does not start; is NBJ_NATS_SERVER the path of one?");
+        }
         if (now_ns() > until)
             fail("nats-server does not listen");
         glance();
