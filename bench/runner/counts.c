@@ -9,9 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FEW_LATENCY 100u
-#define FEW 2000u
-#define TIMES 6u /* as many messages in the longer run */
+#define FEW_ONE_BY_ONE 200u
+#define FEW_AT_ONCE 20000u     /* calls that serve many messages come in uneven numbers */
+#define FEW_INSTRUCTIONS 2000u /* callgrind is slow */
+#define TIMES 6u               /* as many messages in the longer run */
 
 static bool works(const char *command)
 {
@@ -90,7 +91,8 @@ static double per_message(bench *b, const row_spec *spec, size_t i, const char *
 
 counts count_row(bench *b, const row_spec *spec, size_t i, bool with_calls, bool with_instructions)
 {
-    uint64_t few = spec->is_latency ? FEW_LATENCY : FEW;
+    uint64_t few = spec->is_latency ? FEW_ONE_BY_ONE : FEW_AT_ONCE;
+    uint64_t fewer = few < FEW_INSTRUCTIONS ? few : FEW_INSTRUCTIONS;
     char file[256], log_option[280];
     const char *const strace[] = { "strace", "-f", "-c", "-o", file, NULL };
     const char *const valgrind[] = { "valgrind",           "--tool=callgrind",
@@ -106,7 +108,7 @@ counts count_row(bench *b, const row_spec *spec, size_t i, bool with_calls, bool
     if (with_calls)
         c.calls = per_message(b, spec, i, strace, file, few, read_calls);
     if (with_instructions)
-        c.instructions = per_message(b, spec, i, valgrind, file, few, read_instructions);
+        c.instructions = per_message(b, spec, i, valgrind, file, fewer, read_instructions);
     return c;
 }
 
