@@ -4,7 +4,7 @@
 #include <assert.h>
 
 #define FIRST_CAP 4096u
-#define KEEP_CAP 262144u /* an emptied buffer keeps at most this, so that one burst does not cost memory for ever */
+#define KEEP_CAP 262144u /* an emptied buffer keeps at most this, unless a good part of it was needed */
 
 void nbj__buf_init(nbj__buf *b, const nbj_allocator *alloc, size_t limit)
 {
@@ -109,8 +109,9 @@ void nbj__buf_consume(nbj__buf *b, size_t len)
     b->head += len;
     if (b->head < b->tail)
         return;
+    bool was_needed = b->tail > b->cap / 4; /* busy times go on; what one burst took goes back when they are over */
     b->head = b->tail = 0;
-    if (b->cap > KEEP_CAP)
+    if (b->cap > KEEP_CAP && !was_needed)
         nbj__buf_free(b);
 }
 

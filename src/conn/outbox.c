@@ -29,12 +29,6 @@ static size_t size_of(const nbj__outgoing *m)
     return m->subject.len + m->reply.len + nbj__outgoing_size(m) + LINE_REST;
 }
 
-/* Octets that are held, written ones included. */
-static size_t held(const nbj__outbox *o)
-{
-    return nbj__buf_len(&o->front) + nbj__buf_len(&o->back);
-}
-
 bool nbj__outbox_can_hold(const nbj__outbox *o, const nbj__outgoing *m)
 {
     return size_of(m) <= o->limit;
@@ -42,12 +36,12 @@ bool nbj__outbox_can_hold(const nbj__outbox *o, const nbj__outgoing *m)
 
 nbj_status nbj__outbox_publish(nbj__outbox *o, const nbj__outgoing *m)
 {
-    return held(o) + size_of(m) > o->limit ? NBJ_E_FULL : nbj__emit_pub(&o->back, m);
+    return nbj__outbox_len(o) + size_of(m) > o->limit ? NBJ_E_FULL : nbj__emit_pub(&o->back, m);
 }
 
 nbj_status nbj__outbox_append(nbj__outbox *o, nbj_bytes frame)
 {
-    return held(o) + frame.len > o->limit ? NBJ_E_FULL : nbj__buf_append(&o->back, frame.ptr, frame.len);
+    return nbj__outbox_len(o) + frame.len > o->limit ? NBJ_E_FULL : nbj__buf_append(&o->back, frame.ptr, frame.len);
 }
 
 nbj_bytes nbj__outbox_view(nbj__outbox *o)
@@ -70,7 +64,12 @@ void nbj__outbox_sent(nbj__outbox *o, size_t len)
         o->written = 0;
         return;
     }
-    for (;;) { /* each operation is walked over once in its life */
+}
+
+/* Lets the front begin with the first operation of which not every octet was written. */
+static void drop_written(nbj__outbox *o)
+{
+    while (o->written > 0) {
         bool is_pub = false;
         size_t op = nbj__emitted_len(nbj__buf_view(&o->front), &is_pub);
         assert(op > 0);
@@ -85,6 +84,7 @@ void nbj__outbox_drop_begun(nbj__outbox *o)
 {
     bool is_pub = false;
 
+    drop_written(o);
     if (o->written > 0)
         nbj__buf_consume(&o->front, nbj__emitted_len(nbj__buf_view(&o->front), &is_pub));
     o->written = 0;
@@ -156,6 +156,7 @@ void nbj__outbox_rewind(nbj__outbox *o, nbj_bytes inbox)
         nbj__buf_consume(&o->front, torso);
         return;
     }
+    drop_written(o);
     o->written = 0;
     filter(o, survives_loss, &inbox);
 }

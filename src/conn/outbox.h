@@ -15,7 +15,7 @@
 typedef struct nbj__outbox {
     nbj__buf front; /* is being written; begins with an operation */
     nbj__buf back;  /* what was added since; whole operations, behind those of the front */
-    size_t written; /* octets at the front that the socket took: less than its first operation's length */
+    size_t written; /* octets at the front that the socket took */
     size_t limit;   /* for publishes; the rest of a buffer's limit is for control operations */
 } nbj__outbox;
 

@@ -468,7 +468,6 @@ void nbj__driver_read(nbj__driver *d, nbj_time due)
         return;
     short events = (short)(POLLIN | (!d->writable && nbj__session_has_tx(d->session) ? POLLOUT : 0));
     bool more = d->readable; /* the last read filled its room */
-    due = d->is_nudged ? 0 : due;
     d->is_waiting = true;
     nbj__lock_drop(d->cfg.lock);
     if (more)
@@ -487,11 +486,10 @@ void nbj__driver_read(nbj__driver *d, nbj_time due)
 
 void nbj__driver_nudge(nbj__driver *d)
 {
-    if (d->is_nudged)
+    if (d->is_nudged || !d->is_waiting)
         return;
     d->is_nudged = true;
-    if (d->is_waiting)
-        poke(d->nudge_fd);
+    poke(d->nudge_fd);
 }
 
 void nbj__driver_wake(nbj__driver *d)
@@ -500,4 +498,9 @@ void nbj__driver_wake(nbj__driver *d)
         return;
     d->is_woken = true;
     poke(d->wake_fd);
+}
+
+bool nbj__driver_is_roused(const nbj__driver *d)
+{
+    return d->is_woken || d->is_nudged;
 }

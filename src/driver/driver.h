@@ -68,8 +68,9 @@ void nbj__driver_flush(nbj__driver *d);
 
 /* Waits until |due| at most for the socket or nbj__driver_nudge, reads once, and does what follows from it. */
 void nbj__driver_read(nbj__driver *d, nbj_time due);
-void nbj__driver_nudge(nbj__driver *d); /* ends the waiting, or that to come; from any thread with the lock */
-void nbj__driver_wake(nbj__driver *d);  /* ends nbj__driver_wait likewise */
+void nbj__driver_nudge(nbj__driver *d);           /* ends the waiting; from any thread with the lock */
+void nbj__driver_wake(nbj__driver *d);            /* ends nbj__driver_wait likewise */
+bool nbj__driver_is_roused(const nbj__driver *d); /* by either, and has not begun to do anything yet */
 
 /* Whether something can be written at once, and nobody does. */
 bool nbj__driver_can_write(const nbj__driver *d);

@@ -221,11 +221,15 @@ static bool is_worth_writing(nbj__runtime *rt)
 
 void nbj__runtime_kick(nbj__runtime *rt)
 {
+    const nbj__session *s = nbj__driver_session(rt->cfg.driver);
+
     if (rt->io_leads || !nbj__driver_can_write(rt->cfg.driver)) /* it is about to be written, or cannot be now */
         return;
+    if (nbj__driver_is_roused(rt->cfg.driver) && nbj__session_outgoing(s) < WRITE_SELF_BYTES)
+        return; /* whoever leads is on the way */
     if (is_worth_writing(rt))
         nbj__driver_write(rt->cfg.driver);
-    if (nbj__session_has_tx(nbj__driver_session(rt->cfg.driver))) /* more came meanwhile, or the socket is full */
+    if (nbj__session_has_tx(s)) /* more came meanwhile, or the socket is full */
         rouse(rt);
 }
 

@@ -18,11 +18,26 @@ static bool is_word(nbj_bytes s)
     return true;
 }
 
+/* Whether |s| is ASCII words with a '.' between them, and nothing in it that wants a closer look. */
+static bool is_plain(nbj_bytes s)
+{
+    uint8_t before = '.';
+
+    for (size_t i = 0; i < s.len; i++) {
+        uint8_t c = s.ptr[i];
+        if (c <= '*' || c == '>' || c >= 0x7f || (c == '.' && before == '.'))
+            return false;
+        before = c;
+    }
+    return before != '.';
+}
+
 /* Walks the tokens once. Wildcard tokens are legal when |wild|; '>' only as the last one. */
 static bool check(nbj_bytes s, bool wild)
 {
+    if (s.len <= NBJ__SUBJECT_MAX && is_plain(s))
+        return true;
     size_t token = 0; /* where the current token began */
-
     if (s.len == 0 || s.len > NBJ__SUBJECT_MAX || !is_word(s))
         return false;
     for (size_t i = 0; i <= s.len; i++) {
