@@ -114,7 +114,7 @@ typedef struct nbj_client_options {
     nbj_credentials_fn *on_credentials; /**< Asked at each connect, after the server has sent its nonce. NULL: none. */
     const char *tls_ca_file;            /**< PEM: whom to trust. NULL: the system's. Files are read at each connect. */
     const char *tls_cert_file;          /**< PEM: our certificate with its chain. NULL: none. */
-    const char *tls_key_file;           /**< PEM: its key. */
+    const char *tls_key_file;           /**< PEM: its key, not encrypted. NULL: it is in tls_cert_file. */
     const char
         *tls_server_name; /**< The name that certificates must be for. NULL: the host of the URL; for servers that
                                   *   the cluster names by address, the host of the server that named them. */

@@ -66,6 +66,19 @@ static nbj__session_options session_options(const nbj_client_options *o, nbj__te
         .verbose = o->verbose,
         .pedantic = o->pedantic,
         .no_echo = o->no_echo,
+        .tls = o->tls,
+        .tls_first = o->tls_first,
+    };
+}
+
+static nbj__tls_options tls_options(const nbj_client_options *o)
+{
+    return (nbj__tls_options){
+        .server_name = o->tls_server_name,
+        .ca_file = o->tls_ca_file,
+        .cert_file = o->tls_cert_file,
+        .key_file = o->tls_key_file,
+        .insecure_skip_verify = o->tls_insecure_skip_verify,
     };
 }
 
@@ -104,6 +117,7 @@ static nbj_status make_parts(nbj_client *c, const nbj_client_options *o, bool wi
     nbj__publish_options po = { .max_messages = o->publish_max_messages, .max_bytes = (size_t)o->publish_max_bytes };
 
     cfg.session.msg_client = c;
+    cfg.tls = tls_options(o);
     nbj_status st = nbj__lock_init(&c->lock, with_threads);
     if (st == NBJ_OK)
         st = nbj__callbacks_init(&c->callbacks, &c->lock);

@@ -150,8 +150,8 @@ void nbj__client_on_event(void *user, const nbj__event *ev, nbj_time now)
     switch (ev->type) {
     case NBJ__EV_DIAL:
     case NBJ__EV_HANGUP:
-    case NBJ__EV_START_TLS: /* never asked for: neither tls_possible nor wants_credentials is set */
-    case NBJ__EV_CREDENTIALS:
+    case NBJ__EV_START_TLS:
+    case NBJ__EV_CREDENTIALS: /* never asked for: wants_credentials is not set */
         break;
     case NBJ__EV_CONNECTED:
     case NBJ__EV_RECONNECTED:

@@ -4,6 +4,7 @@
 
 #include "base/heap.h"
 #include "base/text.h"
+#include "driver/channel.h"
 #include "driver/os.h"
 
 #include <assert.h>
@@ -26,17 +27,20 @@ struct nbj__driver {
     int wake_fd;  /* in the epoll set; -1: there are no threads */
     int nudge_fd; /* for nbj__driver_read */
     bool is_woken;
-    bool is_turning;   /* within nbj__driver_turn */
-    bool is_waiting;   /* … for the socket, without the lock */
-    bool is_nudged;    /* the turn is not to wait */
-    int fd;            /* the connected socket; -1: none */
-    uint32_t watched;  /* what the epoll set watches it for; 0: it is disarmed */
-    bool readable;     /* the socket may have something */
-    bool ending;       /* it will end: it is read until it says so */
-    bool writable;     /* the socket may take something */
-    bool write_failed; /* nothing more is written; reading will tell why */
-    bool writing;      /* some thread does, without the lock */
-    bool closed;       /* the last event was given out */
+    bool is_turning;                 /* within nbj__driver_turn */
+    bool is_waiting;                 /* … for the socket, without the lock */
+    bool is_nudged;                  /* the turn is not to wait */
+    nbj__channel channel;            /* the connected socket */
+    nbj__tls_options tls;            /* for all connections; without a host */
+    char *first_name;                /* whose certificate to expect before anything else; NULL: INFO comes first */
+    nbj_time first_begun, first_due; /* of that handshake */
+    uint32_t watched;                /* what the epoll set watches it for; 0: it is disarmed */
+    bool readable;                   /* the socket may have something */
+    bool ending;                     /* it will end: it is read until it says so */
+    bool writable;                   /* the socket may take something */
+    bool write_failed;               /* nothing more is written; reading will tell why */
+    bool writing;                    /* some thread does, without the lock */
+    bool closed;                     /* the last event was given out */
     pthread_cond_t written;
 };
 
@@ -61,6 +65,14 @@ static nbj_status open_descriptors(nbj__driver *d)
     return d->cfg.lock->is_real ? watch_wake_fd(d) : NBJ_OK;
 }
 
+static nbj_status copy_tls_options(nbj__driver *d)
+{
+    nbj__tls_options from = d->cfg.tls;
+
+    from.alloc = d->cfg.session.alloc;
+    return nbj__tls_options_copy(&d->tls, &from);
+}
+
 nbj_status nbj__driver_new(nbj__driver **out, const nbj__driver_config *cfg, nbj_error *error)
 {
     const nbj_allocator *alloc = nbj__allocator_or_default(cfg->session.alloc);
@@ -73,17 +85,22 @@ nbj_status nbj__driver_new(nbj__driver **out, const nbj__driver_config *cfg, nbj
     }
     d->cfg = *cfg;
     d->cfg.session.alloc = alloc;
-    d->fd = d->epoll_fd = d->wake_fd = d->nudge_fd = -1;
+    d->epoll_fd = d->wake_fd = d->nudge_fd = -1;
+    d->first_due = NBJ_TIME_NEVER;
+    nbj__channel_init(&d->channel, alloc);
     nbj_status st = open_descriptors(d);
     if (st != NBJ_OK) {
         nbj__error_set(error, st, "no descriptor for an epoll set: raise the limit (ulimit -n)", (char *)NULL);
     } else {
         st = nbj__dialer_init(&d->dialer, alloc, d->epoll_fd, TAG_RACER, TAG_RESOLVER, &cfg->dial);
+        if (st == NBJ_OK)
+            st = copy_tls_options(d);
         if (st != NBJ_OK)
             nbj__error_set(error, st, nbj_strerror(st), (char *)NULL);
     }
     if (st == NBJ_OK) {
         d->cfg.session.seed = nbj__os_seed();
+        d->cfg.session.tls_possible = true;
         st = nbj__session_new(&d->session, &d->cfg.session, nbj__os_now(), error);
     }
     if (st != NBJ_OK) {
@@ -111,7 +128,8 @@ static void await_writer(nbj__driver *d)
 static void close_socket(nbj__driver *d)
 {
     await_writer(d);
-    close_fd(&d->fd);
+    nbj__channel_close(&d->channel);
+    d->first_due = NBJ_TIME_NEVER;
     d->readable = d->ending = d->writable = d->write_failed = false;
     d->watched = 0;
 }
@@ -123,6 +141,8 @@ void nbj__driver_free(nbj__driver *d)
     nbj__session_free(d->session);
     nbj__dialer_free(&d->dialer);
     close_socket(d);
+    nbj__free_text(d->cfg.session.alloc, d->first_name);
+    nbj__tls_options_free(&d->tls);
     close_fd(&d->wake_fd);
     close_fd(&d->nudge_fd);
     close_fd(&d->epoll_fd);
@@ -132,7 +152,7 @@ void nbj__driver_free(nbj__driver *d)
 
 void nbj__driver_abandon(nbj__driver *d)
 {
-    close_fd(&d->fd);
+    close_fd(&d->channel.fd);
     close_fd(&d->wake_fd);
     close_fd(&d->nudge_fd);
     close_fd(&d->epoll_fd);
@@ -148,9 +168,14 @@ int nbj__driver_fd(const nbj__driver *d)
     return d->epoll_fd;
 }
 
+bool nbj__driver_has_output(const nbj__driver *d)
+{
+    return nbj__session_has_tx(d->session) || nbj__channel_has_output(&d->channel);
+}
+
 bool nbj__driver_can_write(const nbj__driver *d)
 {
-    return d->fd >= 0 && d->writable && !d->write_failed && !d->writing && nbj__session_has_tx(d->session);
+    return d->channel.fd >= 0 && d->writable && !d->write_failed && !d->writing && nbj__driver_has_output(d);
 }
 
 nbj_time nbj__driver_deadline(const nbj__driver *d)
@@ -159,7 +184,8 @@ nbj_time nbj__driver_deadline(const nbj__driver *d)
         return NBJ_TIME_NEVER;
     if (d->readable || nbj__driver_can_write(d))
         return 0;
-    return nbj__time_min(nbj__session_deadline(d->session), nbj__dialer_deadline(&d->dialer));
+    nbj_time due = nbj__time_min(nbj__session_deadline(d->session), nbj__dialer_deadline(&d->dialer));
+    return nbj__time_min(due, d->first_due);
 }
 
 /* --- dialing --- */
@@ -169,7 +195,47 @@ static void watch_socket(nbj__driver *d, uint32_t events)
     struct epoll_event watch = { .events = events | EPOLLET, .data.u64 = TAG_SOCKET };
 
     d->watched = events;
-    (void)epoll_ctl(d->epoll_fd, EPOLL_CTL_MOD, d->fd, &watch); /* it is in the set since it was dialed */
+    (void)epoll_ctl(d->epoll_fd, EPOLL_CTL_MOD, d->channel.fd, &watch); /* it is in the set since it was dialed */
+}
+
+/* |name|: whose certificate the server has to have. */
+static void start_tls(nbj__driver *d, const char *name, nbj_time now)
+{
+    nbj__tls_options o = d->tls;
+    nbj_error error = { 0 };
+
+    o.host = name;
+    await_writer(d);
+    nbj_status st = nbj__channel_start_tls(&d->channel, &o, &error);
+    d->readable = true; /* what comes is for TLS from now on */
+    if (st == NBJ_OK)
+        return;
+    close_socket(d);
+    nbj__session_lost(d->session, st, error.text, now);
+}
+
+/* TLS in front of everything else is part of dialing; behind INFO the session keeps its time. */
+static void start_tls_first(nbj__driver *d, nbj_time now)
+{
+    uint64_t limit = d->cfg.session.tls_timeout_ns;
+
+    d->first_begun = now;
+    d->first_due = limit > 0 ? nbj__time_min(nbj__time_add(now, limit), d->dialer.due) : d->dialer.due;
+    start_tls(d, d->first_name, now);
+}
+
+static void first_on_time(nbj__driver *d, nbj_time now)
+{
+    char text[80];
+    nbj__text t = nbj__text_into(text, sizeof text);
+
+    if (now < d->first_due)
+        return;
+    nbj__text_add(&t, "the TLS handshake did not finish within ");
+    nbj__text_add_u64(&t, (d->first_due - d->first_begun) / NBJ_MILLIS(1));
+    nbj__text_add(&t, " ms");
+    close_socket(d);
+    nbj__session_lost(d->session, NBJ_E_CONNECT_TIMEOUT, text, now);
 }
 
 static void after_dialer(nbj__driver *d, nbj_status st, nbj_time now)
@@ -181,10 +247,25 @@ static void after_dialer(nbj__driver *d, nbj_status st, nbj_time now)
         return;
     }
     close_socket(d);
-    d->fd = nbj__dialer_take(&d->dialer);
+    nbj__channel_adopt(&d->channel, nbj__dialer_take(&d->dialer));
     d->readable = d->writable = true;
     nbj__driver_arm(d);
-    nbj__session_dialed(d->session, now);
+    if (d->first_name != NULL)
+        start_tls_first(d, now);
+    else
+        nbj__session_dialed(d->session, now);
+}
+
+static void dial(nbj__driver *d, const nbj__event *ev, nbj_time now)
+{
+    const nbj_allocator *alloc = d->cfg.session.alloc;
+
+    nbj__free_text(alloc, d->first_name);
+    d->first_name = ev->tls_first ? nbj__copy_text(alloc, nbj_str(ev->tls_name)) : NULL;
+    if (ev->tls_first && d->first_name == NULL)
+        nbj__session_lost(d->session, NBJ_E_NOMEM, NULL, now);
+    else
+        after_dialer(d, nbj__dialer_start(&d->dialer, ev->host, ev->port, ev->due, now), now);
 }
 
 /* --- events --- */
@@ -193,11 +274,14 @@ static void obey(nbj__driver *d, const nbj__event *ev, nbj_time now)
 {
     switch (ev->type) {
     case NBJ__EV_DIAL:
-        after_dialer(d, nbj__dialer_start(&d->dialer, ev->host, ev->port, ev->due, now), now);
+        dial(d, ev, now);
         return;
     case NBJ__EV_HANGUP:
         nbj__dialer_cancel(&d->dialer);
         close_socket(d);
+        return;
+    case NBJ__EV_START_TLS:
+        start_tls(d, ev->host, now);
         return;
     case NBJ__EV_CLOSED:
         d->closed = true;
@@ -227,18 +311,17 @@ static void lose(nbj__driver *d, nbj_status st, const char *text, nbj_time now)
 /* --- reading --- */
 
 typedef struct reading {
-    int fd;
     uint8_t *at;
     size_t room;
-    ssize_t got;
-    int error;
+    bool was_shaking;
+    nbj__received got;
 } reading;
 
 /* False: no memory, and the connection is given up for it. */
 static bool begin_read(nbj__driver *d, reading *r, nbj_time now)
 {
-    *r = (reading){ .fd = d->fd };
-    nbj_status st = nbj__session_rx_space(d->session, &r->at, &r->room);
+    *r = (reading){ .was_shaking = d->channel.is_shaking, .got = { .status = NBJ_MORE } };
+    nbj_status st = r->was_shaking ? NBJ_OK : nbj__session_rx_space(d->session, &r->at, &r->room);
     if (st == NBJ_OK)
         return true;
     lose(d, st, NULL, now);
@@ -246,34 +329,50 @@ static bool begin_read(nbj__driver *d, reading *r, nbj_time now)
 }
 
 /* Without the lock. */
-static void receive(reading *r)
+static void receive(nbj__driver *d, reading *r)
 {
-    r->got = recv(r->fd, r->at, r->room, 0);
-    r->error = r->got < 0 ? errno : 0;
+    r->got = nbj__channel_receive(&d->channel, r->at, r->room);
+}
+
+static void on_secured(nbj__driver *d, nbj_time now)
+{
+    bool is_dialing = d->first_due != NBJ_TIME_NEVER;
+
+    d->first_due = NBJ_TIME_NEVER;
+    if (is_dialing)
+        nbj__session_dialed(d->session, now);
+    else
+        (void)nbj__session_secured(d->session, now); /* what it does not like is an event */
 }
 
 static void end_read(nbj__driver *d, const reading *r, nbj_time now)
 {
-    if (r->got > 0) {
-        d->readable = d->ending || (size_t)r->got == r->room; /* a short read says that nothing more is there */
-        nbj__session_rx_commit(d->session, (size_t)r->got);
-        pump(d, now);
-    } else if (r->got < 0 && (r->error == EAGAIN || r->error == EINTR)) {
-        d->readable = r->error == EINTR;
-    } else {
-        lose(d, r->got == 0 || r->error == ECONNRESET ? NBJ_E_EOF : NBJ_E_IO,
-             r->got == 0 ? NULL : "the connection was reset", now);
+    const nbj__received *got = &r->got;
+    nbj_error error;
+
+    d->readable = got->may_have_more || (d->ending && got->status == NBJ_OK);
+    if (got->status == NBJ_MORE)
+        return;
+    if (got->status != NBJ_OK) {
+        nbj__error_set(&error, got->status, nbj__channel_end_text(&d->channel, got), (char *)NULL);
+        lose(d, got->status, error.text[0] != '\0' ? error.text : NULL, now);
+        return;
     }
+    if (r->was_shaking)
+        on_secured(d, now);
+    else
+        nbj__session_rx_commit(d->session, got->len);
+    pump(d, now);
 }
 
 static void read_all(nbj__driver *d)
 {
-    for (int i = 0; i < READS_AT_ONCE && d->fd >= 0 && d->readable; i++) {
+    for (int i = 0; i < READS_AT_ONCE && d->channel.fd >= 0 && d->readable; i++) {
         reading r;
         if (!begin_read(d, &r, nbj__os_now()))
             return;
         nbj__lock_drop(d->cfg.lock);
-        receive(&r);
+        receive(d, &r);
         nbj__lock_take(d->cfg.lock);
         end_read(d, &r, nbj__os_now()); /* callbacks take their time: the clock is read again each time */
     }
@@ -293,22 +392,22 @@ void nbj__driver_write(nbj__driver *d)
 {
     bool stays = nbj__session_tx_stays(d->session);
     nbj_bytes tx = nbj__session_tx(d->session);
+    size_t n = 0;
 
     d->writing = true;
     if (stays)
         nbj__lock_drop(d->cfg.lock);
-    ssize_t n = send(d->fd, tx.ptr, tx.len, MSG_NOSIGNAL);
-    int error = n < 0 ? errno : 0;
+    nbj_status st = nbj__channel_send(&d->channel, tx, &n);
     if (stays)
         nbj__lock_take(d->cfg.lock);
     d->writing = false;
     if (d->cfg.lock->is_real)
         pthread_cond_broadcast(&d->written);
-    if (n >= 0)
-        nbj__session_sent(d->session, (size_t)n, nbj__os_now());
-    else if (error == EAGAIN)
+    if (st == NBJ_OK || n > 0)
+        nbj__session_sent(d->session, n, nbj__os_now());
+    if (st == NBJ_MORE)
         await_room(d);
-    else if (error != EINTR)
+    else if (st != NBJ_OK)
         d->write_failed = d->readable = true; /* the server's reason may wait to be read */
 }
 
@@ -322,7 +421,7 @@ static void write_all(nbj__driver *d)
 
 static void on_socket(nbj__driver *d, uint32_t events)
 {
-    if (d->fd < 0) /* closed after its event was fetched */
+    if (d->channel.fd < 0) /* closed after its event was fetched */
         return;
     d->ending = d->ending || (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
     d->readable = d->readable || d->ending || (events & EPOLLIN) != 0;
@@ -392,6 +491,7 @@ void nbj__driver_wait(nbj__driver *d, nbj_time due, nbj__ready *ready)
 static void on_time(nbj__driver *d, nbj_time now)
 {
     after_dialer(d, nbj__dialer_on_time(&d->dialer, now), now);
+    first_on_time(d, now);
     if (now >= nbj__session_deadline(d->session))
         nbj__session_on_time(d->session, now);
     pump(d, now);
@@ -422,7 +522,8 @@ nbj_status nbj__driver_process(nbj__driver *d, const nbj__ready *ready)
 
 bool nbj__driver_is_plain(const nbj__driver *d)
 {
-    return d->fd >= 0 && d->dialer.phase == NBJ__DIAL_IDLE && nbj__session_phase(d->session) == NBJ__PHASE_READY;
+    return d->channel.fd >= 0 && d->dialer.phase == NBJ__DIAL_IDLE &&
+           nbj__session_phase(d->session) == NBJ__PHASE_READY;
 }
 
 void nbj__driver_disarm(nbj__driver *d)
@@ -433,23 +534,21 @@ void nbj__driver_disarm(nbj__driver *d)
 
 void nbj__driver_arm(nbj__driver *d)
 {
-    if (d->fd >= 0 && d->watched == 0)
+    if (d->channel.fd >= 0 && d->watched == 0)
         watch_socket(d, EPOLLIN | EPOLLRDHUP | (d->writable ? 0u : EPOLLOUT)); /* what is ready now is told anew */
 }
 
 /* Without the lock. */
-static void wait_for_socket(const nbj__driver *d, short events, nbj_time due, reading *r, bool *can_write)
+static void wait_for_socket(nbj__driver *d, short events, nbj_time due, reading *r, bool *can_write)
 {
-    struct pollfd wait[] = { { .fd = r->fd, .events = events }, { .fd = d->nudge_fd, .events = POLLIN } };
+    struct pollfd wait[] = { { .fd = d->channel.fd, .events = events }, { .fd = d->nudge_fd, .events = POLLIN } };
 
-    r->got = -1;
-    r->error = EAGAIN;
     if (poll(wait, 2, milliseconds_until(due)) <= 0)
         return;
     if (wait[1].revents != 0)
         drain(d->nudge_fd);
     if ((wait[0].revents & ~POLLOUT) != 0)
-        receive(r);
+        receive(d, r);
     *can_write = (wait[0].revents & POLLOUT) != 0;
 }
 
@@ -466,12 +565,12 @@ void nbj__driver_read(nbj__driver *d, nbj_time due)
 
     if (!nbj__driver_is_plain(d) || !begin_read(d, &r, nbj__os_now()))
         return;
-    short events = (short)(POLLIN | (!d->writable && nbj__session_has_tx(d->session) ? POLLOUT : 0));
-    bool more = d->readable; /* the last read filled its room */
+    short events = (short)(POLLIN | (!d->writable && nbj__driver_has_output(d) ? POLLOUT : 0));
+    bool more = d->readable; /* the last read filled its room; TLS may hold it, and the socket nothing */
     d->is_waiting = true;
     nbj__lock_drop(d->cfg.lock);
     if (more)
-        receive(&r);
+        receive(d, &r);
     else
         wait_for_socket(d, events, due, &r, &can_write);
     nbj__lock_take(d->cfg.lock);

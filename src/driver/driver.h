@@ -11,6 +11,7 @@
 #include "conn/session.h"
 #include "driver/dial.h"
 #include "driver/lock.h"
+#include "driver/tls.h"
 
 #include <sys/epoll.h>
 
@@ -21,7 +22,8 @@ typedef struct nbj__driver nbj__driver;
 typedef struct nbj__driver_config {
     nbj__session_options session; /* its seed is set here */
     nbj__dial_options dial;
-    nbj__lock *lock; /* outlives the driver */
+    nbj__tls_options tls; /* for each connection that has it; its host is set here. Copied */
+    nbj__lock *lock;      /* outlives the driver */
     /* One event of the session that is not for the driver. May call anything of the session, but not the driver. */
     void (*on_event)(void *user, const nbj__event *ev, nbj_time now);
     void *user;
@@ -71,6 +73,8 @@ void nbj__driver_read(nbj__driver *d, nbj_time due);
 void nbj__driver_nudge(nbj__driver *d);           /* ends the waiting; from any thread with the lock */
 void nbj__driver_wake(nbj__driver *d);            /* ends nbj__driver_wait likewise */
 bool nbj__driver_is_roused(const nbj__driver *d); /* by either, and has not begun to do anything yet */
+
+bool nbj__driver_has_output(const nbj__driver *d); /* something waits to be written */
 
 /* Whether something can be written at once, and nobody does. */
 bool nbj__driver_can_write(const nbj__driver *d);

@@ -229,7 +229,7 @@ void nbj__runtime_kick(nbj__runtime *rt)
         return; /* whoever leads is on the way */
     if (is_worth_writing(rt))
         nbj__driver_write(rt->cfg.driver);
-    if (nbj__session_has_tx(s)) /* more came meanwhile, or the socket is full */
+    if (nbj__driver_has_output(rt->cfg.driver)) /* more came meanwhile, or the socket is full */
         rouse(rt);
 }
 

@@ -42,6 +42,42 @@ struct nbj__tls {
     uint8_t *sending;
 };
 
+/* --- options --- */
+
+static bool copy_text(const nbj_allocator *alloc, const char *from, const char **to)
+{
+    *to = from != NULL ? nbj__copy_text(alloc, nbj_str(from)) : NULL;
+    return from == NULL || *to != NULL;
+}
+
+nbj_status nbj__tls_options_copy(nbj__tls_options *out, const nbj__tls_options *from)
+{
+    const nbj_allocator *a = nbj__allocator_or_default(from->alloc);
+
+    *out = (nbj__tls_options){ .alloc = a, .insecure_skip_verify = from->insecure_skip_verify };
+    if (copy_text(a, from->host, &out->host) && copy_text(a, from->server_name, &out->server_name) &&
+        copy_text(a, from->ca_file, &out->ca_file) && copy_text(a, from->cert_file, &out->cert_file) &&
+        copy_text(a, from->key_file, &out->key_file))
+        return NBJ_OK;
+    nbj__tls_options_free(out);
+    return NBJ_E_NOMEM;
+}
+
+static void free_text(const nbj_allocator *alloc, const char *text)
+{
+    nbj__free_text(alloc, (char *)(uintptr_t)text);
+}
+
+void nbj__tls_options_free(nbj__tls_options *o)
+{
+    free_text(o->alloc, o->host);
+    free_text(o->alloc, o->server_name);
+    free_text(o->alloc, o->ca_file);
+    free_text(o->alloc, o->cert_file);
+    free_text(o->alloc, o->key_file);
+    *o = (nbj__tls_options){ 0 };
+}
+
 /* --- what OpenSSL tells --- */
 
 static int on_verify(int is_good, X509_STORE_CTX *ctx)
@@ -207,10 +243,17 @@ void nbj__tls_free(nbj__tls *t)
     nbj__free(t->alloc, t, sizeof *t);
 }
 
+nbj_status nbj__tls_status(nbj__tls *t)
+{
+    pthread_mutex_lock(&t->lock);
+    nbj_status st = t->error.status;
+    pthread_mutex_unlock(&t->lock);
+    return st;
+}
+
 const nbj_error *nbj__tls_error(nbj__tls *t)
 {
-    pthread_mutex_lock(&t->lock); /* orders us after whoever set it */
-    pthread_mutex_unlock(&t->lock);
+    assert(nbj__tls_status(t) != NBJ_OK);
     return &t->error;
 }
 

@@ -30,6 +30,10 @@ typedef struct nbj__tls_options {
     bool insecure_skip_verify;  /* any certificate will do */
 } nbj__tls_options;
 
+/* |from| with copies of its texts, to be freed; zeroed on failure, which is NBJ_E_NOMEM. */
+nbj_status nbj__tls_options_copy(nbj__tls_options *out, const nbj__tls_options *from);
+void nbj__tls_options_free(nbj__tls_options *o);
+
 /* Reads the files anew. NBJ_E_TLS_FILE: |error| names the file and the cause; NBJ_E_INVALID, NBJ_E_TLS, NBJ_E_NOMEM.
  * On failure *|out| is NULL. */
 nbj_status nbj__tls_new(nbj__tls **out, const nbj__tls_options *options, nbj_error *error);
@@ -52,6 +56,7 @@ nbj_bytes nbj__tls_output(nbj__tls *t);       /* to be sent to the network; live
 void nbj__tls_sent(nbj__tls *t, size_t len);  /* the first |len| octets of it were */
 bool nbj__tls_has_output(nbj__tls *t);        /* callable by both threads */
 void nbj__tls_close(nbj__tls *t);             /* adds a farewell (close_notify) to |output| */
-const nbj_error *nbj__tls_error(nbj__tls *t); /* NBJ_OK: it is not over */
+nbj_status nbj__tls_status(nbj__tls *t);      /* NBJ_OK: it is not over. By any thread */
+const nbj_error *nbj__tls_error(nbj__tls *t); /* once it is over: why */
 
 #endif

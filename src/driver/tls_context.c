@@ -4,6 +4,7 @@
 
 #include "base/heap.h"
 #include "base/text.h"
+#include "driver/os.h"
 #include "driver/tls_error.h"
 
 #include <errno.h>
@@ -36,14 +37,9 @@ static nbj_status no_memory(nbj_error *error)
 
 static nbj_status system_error(const file *f, int number)
 {
-    char text[128] = "";
+    char room[NBJ__OS_ERROR_MAX];
 
-#ifdef __GLIBC__
-    return file_error(f, "cannot be read: ", strerror_r(number, text, sizeof text));
-#else
-    (void)strerror_r(number, text, sizeof text);
-    return file_error(f, "cannot be read: ", text);
-#endif
+    return file_error(f, "cannot be read: ", nbj__os_error(number, room, sizeof room));
 }
 
 static void forget_file(file *f)

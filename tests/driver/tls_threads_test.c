@@ -79,7 +79,7 @@ static void *write_all(void *user)
         else
             wait_for(s, output.len > 0 ? POLLOUT : 0);
     }
-    atomic_store(&s->failed, atomic_load(&s->failed) || left.len > 0 || nbj__tls_error(s->p.tls)->status != NBJ_OK);
+    atomic_store(&s->failed, atomic_load(&s->failed) || left.len > 0 || nbj__tls_status(s->p.tls) != NBJ_OK);
     atomic_store(&s->writer_done, true);
     return NULL;
 }

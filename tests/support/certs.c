@@ -137,6 +137,15 @@ void ts_certs_replace(ts_certs *c, const char *file, const char *from)
     NEED(rename(ts_certs_path(c, "new"), ts_certs_path(c, file)) == 0);
 }
 
+void ts_certs_make_odd_key(ts_certs *c, const char *file)
+{
+    EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+    FILE *f = open_file(c, file, "");
+
+    NEED(key != NULL && PEM_write_PrivateKey(f, key, NULL, NULL, 0, NULL, NULL) == 1 && fclose(f) == 0);
+    EVP_PKEY_free(key);
+}
+
 void ts_certs_encrypt_key(ts_certs *c, const char *name, const char *file)
 {
     char from[64];

@@ -32,6 +32,9 @@ const char *ts_certs_config(ts_certs *c, const char *name, const char *more);
 void ts_certs_replace(ts_certs *c, const char *file, const char *from);
 void ts_certs_write(ts_certs *c, const char *file, const void *octets, size_t len);
 
+/* A key of another kind than those of the certificates. */
+void ts_certs_make_odd_key(ts_certs *c, const char *file);
+
 /* Stores NAME.key encrypted with a password as |file|. */
 void ts_certs_encrypt_key(ts_certs *c, const char *name, const char *file);
 

@@ -32,7 +32,7 @@ struct ts_server {
     pid_t pid;
     ts_port port, route_port;
     char *routes; /* the cluster's part of the configuration, or NULL */
-    bool jetstream;
+    bool jetstream, tls_first;
     bool shown; /* its log was in a report: servers of failed tests stay, and one report of each is enough */
     char *config;
     char dir[64], conf[80], log[80], url[40];
@@ -255,8 +255,22 @@ static void copy_member(const ts_raw *r, const char *name, char *out, size_t cap
     snprintf(out, cap, "%.*s", NBJ_FMT(value));
 }
 
+static void wait_logged_ready(ts_server *s)
+{
+    ts_server_wait_log(s, "Server is ready", START_MS);
+    char *log = read_file_from(s->log, s->log_start);
+    const char *version = strstr(log, "Version:");
+    if (version == NULL || sscanf(version, "Version: %31s", s->version) != 1)
+        TS_FAIL("nats-server's log does not say which version it is");
+    free(log);
+}
+
 static void wait_ready(ts_server *s)
 {
+    if (s->tls_first) {
+        wait_logged_ready(s);
+        return;
+    }
     nbj_time until = ts_now() + NBJ_MILLIS(START_MS);
     ts_raw *r;
 
@@ -313,6 +327,7 @@ static ts_server *create(const ts_server_options *options)
     s->route_port = (ts_port){ .reservation = -1 };
     snprintf(s->url, sizeof s->url, "nats://127.0.0.1:%u", s->port.number);
     s->jetstream = o->jetstream;
+    s->tls_first = o->tls_first;
     s->config = format_text("%s", o->config != NULL ? o->config : "");
     return s;
 }

@@ -38,6 +38,7 @@ ts_tls_peer *ts_tls_peer_new(int fd, const ts_tls_peer_options *options)
     if (p == NULL)
         TS_FAIL("out of memory");
     p->fd = fd;
+    p->left = SIZE_MAX;
     fcntl(fd, F_SETFL, O_NONBLOCK);
     p->ctx = new_context(options);
     p->ssl = SSL_new(p->ctx);
@@ -124,7 +125,7 @@ static bool transmit(ts_tls_peer *p)
 {
     char *octets = NULL;
     long waiting = BIO_get_mem_data(p->out, &octets);
-    size_t len = waiting > 0 ? (size_t)waiting : 0;
+    size_t len = waiting <= 0 ? 0 : (size_t)waiting < p->left ? (size_t)waiting : p->left;
     size_t sent = 0;
 
     while (sent < len) {
@@ -136,6 +137,7 @@ static bool transmit(ts_tls_peer *p)
         if (p->piece > 0)
             break; /* the client shall see it before there is more */
     }
+    p->left -= p->left != SIZE_MAX ? sent : 0;
     for (size_t left = sent; left > 0;) {
         char dropped[4096];
         int n = BIO_read(p->out, dropped, (int)(left < sizeof dropped ? left : sizeof dropped));

@@ -21,6 +21,7 @@ typedef struct ts_tls_peer {
     BIO *in, *out;
     int fd;
     size_t piece;  /* most octets for one send; 0: all */
+    size_t left;   /* octets that it still sends; then it stalls */
     bool is_open;  /* the handshake is done */
     bool notified; /* the client said farewell */
     bool ended;    /* nothing more comes from the client: FIN, reset or a failure of TLS */
