@@ -41,19 +41,23 @@ typedef enum nbj_event_type {
     NBJ_EVENT_SLOW,         /**< A queued subscription is full and drops messages. */
     NBJ_EVENT_WRITABLE,     /**< After NBJ_E_WOULD_BLOCK: there is room again. With an event loop. */
     NBJ_EVENT_CLOSED,       /**< The last event; exactly one. The error says why; NBJ_OK: it was asked for. */
+
+    NBJ_EVENT_ATTEMPT_FAILED, /**< Credentials for a connection could not be had; the error says why. Another attempt, which
+                               *   asks for them again, follows. */
 } nbj_event_type;
 
 /** An event; valid until its callback returns. */
 typedef struct nbj_event {
     nbj_event_type type;
-    const nbj_error *error; /**< DISCONNECTED, SERVER_ERROR, CLOSED; else NULL. */
+    const nbj_error *error; /**< DISCONNECTED, SERVER_ERROR, CLOSED, ATTEMPT_FAILED; else NULL. */
     nbj_bytes subject;      /**< SLOW: the subscription's; SERVER_ERROR: that of a missing permission. Else empty. */
 } nbj_event;
 
 /** Gets each event of a client, in order. */
 typedef void nbj_event_fn(void *user, nbj_client *client, const nbj_event *event);
 
-/** What a client shows a server of itself; NUL-terminated, "" where there is none. The library wipes it after use. */
+/** What a client shows a server of itself; NUL-terminated, "" where there is none. The library wipes it after use. When
+ *  user, password and token are all empty, those of the URL and the options are shown. */
 typedef struct nbj_credentials {
     char user[256];
     char password[256];
@@ -61,10 +65,11 @@ typedef struct nbj_credentials {
     char jwt[16384];
     char nkey[128];      /**< The public key, where there is no JWT. */
     char signature[128]; /**< Of the nonce, in base64url without padding. */
+    char nkey_seed[64]; /**< Of a user, in place of the two before: the library signs with it and shows it to nobody. */
 } nbj_credentials;
 
-/** Fills @p out, which is empty, for one connection. @p nonce is what to sign; empty where the server sent none. Must not
- *  wait for this client. Anything but NBJ_OK fails the attempt. */
+/** Fills @p out, which is empty, for one connection; @p user is the client's user_data. @p nonce is what to sign; empty
+ *  where the server sent none. Must not wait for this client. Anything but NBJ_OK fails the attempt. */
 typedef nbj_status nbj_credentials_fn(void *user, nbj_bytes nonce, nbj_credentials *out);
 
 /** Options of a client. Texts are copied. */
@@ -78,7 +83,7 @@ typedef struct nbj_client_options {
     const char *token;           /**< Likewise. */
     const char *inbox_prefix;    /**< First tokens of reply subjects. NULL: _INBOX. */
     nbj_event_fn *on_event;      /**< NULL: none. */
-    void *user_data;             /**< Passed to on_event. */
+    void *user_data;             /**< Passed to on_event and on_credentials. */
     const nbj_allocator *alloc;  /**< Borrowed; must outlive the client. NULL: malloc's. */
     uint64_t connect_timeout_ns; /**< For each server, from looking its name up to its first PONG. 0: 5 s. */
     uint64_t ping_interval_ns;   /**< 0: 30 s. */
@@ -109,8 +114,9 @@ typedef struct nbj_client_options {
         tls_insecure_skip_verify; /**< Accept any certificate. For tests: whoever is in between can read and change all. */
     char reserved_bools[3];       /**< 0. */
     const char *cluster_id; /**< Shown behind the name as "name @ cluster". NULL: the environment's NATS_CLUSTER_ID. */
-    const char *credentials_file;       /**< A .creds file (JWT and seed), read at each connect. NULL: none. */
-    const char *nkey_seed_file;         /**< A file with an NKey seed, read at each connect. NULL: none. */
+    const char *credentials_file; /**< A .creds file (a JWT and its seed, or a bearer's JWT), read at each connect. Of
+                                         *   this and the next two only one may be set. NULL: none. */
+    const char *nkey_seed_file;   /**< A file with an NKey seed, read at each connect. NULL: none. */
     nbj_credentials_fn *on_credentials; /**< Asked at each connect, after the server has sent its nonce. NULL: none. */
     const char *tls_ca_file;            /**< PEM: whom to trust. NULL: the system's. Files are read at each connect. */
     const char *tls_cert_file;          /**< PEM: our certificate with its chain. NULL: none. */

@@ -63,6 +63,7 @@ static nbj__session_options session_options(const nbj_client_options *o, nbj__te
         .auth_errors_are_fatal = o->auth_errors_are_fatal,
         .fail_requests_on_loss = o->fail_requests_on_loss,
         .wait_when_full = o->wait_when_full,
+        .wants_credentials = o->on_credentials != NULL,
         .verbose = o->verbose,
         .pedantic = o->pedantic,
         .no_echo = o->no_echo,
@@ -96,6 +97,7 @@ static void free_client(nbj_client *c)
         nbj__client_call_free(NBJ__ITEM(n, nbj__client_call, node));
     nbj__client_drop_events(c);
     nbj__client_results_free(c);
+    nbj__client_login_free(c);
     nbj__publisher_free(&c->publisher);
     nbj__runtime_free(c->runtime);
     nbj__driver_free(c->driver);
@@ -109,11 +111,15 @@ static nbj_status make_parts(nbj_client *c, const nbj_client_options *o, bool wi
 {
     char name[NAME_MAX_LEN];
     nbj__text name_text = nbj__text_into(name, sizeof name);
-    nbj__driver_config cfg = { .session = session_options(o, &name_text),
-                               .dial = { .dns_timeout_ns = o->dns_timeout_ns, .tcp_timeout_ns = o->tcp_timeout_ns },
-                               .lock = &c->lock,
-                               .on_event = nbj__client_on_event,
-                               .user = c };
+    nbj__driver_config cfg = {
+        .session = session_options(o, &name_text),
+        .dial = { .dns_timeout_ns = o->dns_timeout_ns, .tcp_timeout_ns = o->tcp_timeout_ns },
+        .lock = &c->lock,
+        .credentials_file = o->credentials_file,
+        .nkey_seed_file = o->nkey_seed_file,
+        .on_event = nbj__client_on_event,
+        .user = c,
+    };
     nbj__publish_options po = { .max_messages = o->publish_max_messages, .max_bytes = (size_t)o->publish_max_bytes };
 
     cfg.session.msg_client = c;
@@ -121,6 +127,8 @@ static nbj_status make_parts(nbj_client *c, const nbj_client_options *o, bool wi
     nbj_status st = nbj__lock_init(&c->lock, with_threads);
     if (st == NBJ_OK)
         st = nbj__callbacks_init(&c->callbacks, &c->lock);
+    if (st == NBJ_OK && o->on_credentials != NULL)
+        st = nbj__client_login_new(c, o->on_credentials);
     if (st != NBJ_OK)
         return nbj__error_set(error, st, nbj_strerror(st), (char *)NULL);
     st = nbj__driver_new(&c->driver, &cfg, error);
@@ -139,6 +147,9 @@ static nbj_status new_client(nbj_client **out, const nbj_client_options *options
         return nbj__error_set(error, NBJ_E_INVALID,
                               "client options: struct_size is wrong, or a field is set that this ",
                               "version of the library does not know", (char *)NULL);
+    if ((o->credentials_file != NULL) + (o->nkey_seed_file != NULL) + (o->on_credentials != NULL) > 1)
+        return nbj__error_set(error, NBJ_E_INVALID, "client options: only one of credentials_file, nkey_seed_file and ",
+                              "on_credentials may be set", (char *)NULL);
     const nbj_allocator *alloc = nbj__allocator_or_default(o->alloc);
     nbj_client *c = nbj__alloc0(alloc, sizeof *c);
     if (c == NULL)
@@ -216,7 +227,7 @@ nbj_status nbj_client_open(nbj_client **out, const nbj_client_options *options, 
         return st;
     }
     nbj__lock_take(&c->lock);
-    st = c->on_event != NULL ? nbj__callbacks_start(&c->callbacks, error) : NBJ_OK;
+    st = c->on_event != NULL || c->login != NULL ? nbj__callbacks_start(&c->callbacks, error) : NBJ_OK;
     if (st == NBJ_OK)
         st = await_connection(c, &o, error);
     if (st != NBJ_OK)

@@ -2,6 +2,7 @@
 /* A client's state, shared by the files that make it up:
  *   client.c    opening and giving back         events.c   the session's events, and the program's callback for them
  *   loop.c      the loop API                    state.c    what is; closing and draining
+ *   login.c     credentials from on_credentials
  *   wait.c      entering, leaving, waiting      call.c     calls that wait for an answer
  *   pubsub.c    sending and subscriptions       request.c  requests and flushes
  *   publish.c   JetStream publishes             stream.c, consumer.c
@@ -27,6 +28,7 @@
 #include <stdatomic.h>
 
 typedef struct nbj__results nbj__results;
+typedef struct nbj__login nbj__login;
 
 struct nbj_client {
     const nbj_allocator *alloc;
@@ -38,6 +40,7 @@ struct nbj_client {
     nbj__callbacks callbacks;
     nbj_event_fn *on_event;
     void *user_data;
+    nbj__login *login;    /* NULL: there is no on_credentials */
     unsigned refs;        /* the caller's, and one for each subscription, pull, running process and callback thread */
     atomic_bool released; /* by the caller: no callback runs any more */
     bool processing;      /* within nbj_loop_process */
@@ -135,6 +138,14 @@ void nbj__client_on_call(nbj_client *c, const nbj__event *ev, nbj_time now);
 void nbj__client_on_event(void *user, const nbj__event *ev, nbj_time now);
 void nbj__client_run_events(nbj__task *task);
 void nbj__client_drop_events(nbj_client *c);
+
+/* Credentials for a connection could not be had. When that is the client's end, CLOSED says why. */
+void nbj__client_tell_failed_attempt(nbj_client *c, const nbj_error *error);
+
+/* login.c */
+nbj_status nbj__client_login_new(nbj_client *c, nbj_credentials_fn *ask); /* NBJ_E_NOMEM */
+void nbj__client_login_free(nbj_client *c);
+void nbj__client_on_credentials(nbj_client *c, const nbj__event *ev);
 
 /* loop.c: what is done after each turn, and when */
 nbj_time nbj__client_deadline(void *client);

@@ -93,6 +93,12 @@ void nbj__client_drop_events(nbj_client *c)
 
 static const nbj_bytes nothing = { NULL, 0 };
 
+void nbj__client_tell_failed_attempt(nbj_client *c, const nbj_error *error)
+{
+    if (nbj__session_phase(c->session) != NBJ__PHASE_CLOSED)
+        tell(c, NBJ_EVENT_ATTEMPT_FAILED, error, nothing);
+}
+
 static void on_connection(nbj_client *c, bool connected, nbj_time now)
 {
     if (connected)
@@ -150,8 +156,13 @@ void nbj__client_on_event(void *user, const nbj__event *ev, nbj_time now)
     switch (ev->type) {
     case NBJ__EV_DIAL:
     case NBJ__EV_HANGUP:
-    case NBJ__EV_START_TLS:
-    case NBJ__EV_CREDENTIALS: /* never asked for: wants_credentials is not set */
+    case NBJ__EV_START_TLS: /* the driver does it */
+        break;
+    case NBJ__EV_CREDENTIALS:
+        if (ev->error != NULL)
+            nbj__client_tell_failed_attempt(c, ev->error);
+        else
+            nbj__client_on_credentials(c, ev);
         break;
     case NBJ__EV_CONNECTED:
     case NBJ__EV_RECONNECTED:

@@ -365,6 +365,14 @@ nbj_status nbj__session_credentials(nbj__session *s, const nbj__credentials *giv
     return after_answer(s, nbj__link_credentials(&s->link, given, now), now);
 }
 
+nbj_status nbj__session_no_credentials(nbj__session *s, const nbj_error *why, nbj_time now)
+{
+    if (s->phase != NBJ__PHASE_SHAKING || s->link.phase != NBJ__LINK_WAIT_CREDENTIALS || !s->link.asked)
+        return NBJ_E_STATE;
+    nbj__session_lose(s, why->status, why->text, now);
+    return NBJ_OK;
+}
+
 /* --- time --- */
 
 static nbj_time blocked_deadline(const nbj__session *s)

@@ -84,7 +84,7 @@ typedef enum nbj__event_type {
     NBJ__EV_START_TLS,    /* begin TLS, verifying |host|; then nbj__session_secured or nbj__session_lost. What is read
                              from now on is for TLS */
     NBJ__EV_CREDENTIALS,  /* say who we are to |host|, |port|, and sign |nonce| unless it is empty; then
-                             nbj__session_credentials or nbj__session_lost */
+                             nbj__session_credentials, nbj__session_no_credentials or nbj__session_lost */
     NBJ__EV_CONNECTED,    /* for the first time */
     NBJ__EV_DISCONNECTED, /* |error| says why */
     NBJ__EV_RECONNECTED,
@@ -166,7 +166,8 @@ void nbj__session_lost(nbj__session *s, nbj_status status, const char *text, nbj
  * the connection ends. An answer that comes after its connection was lost must not be given: it might meet the next. */
 nbj_status nbj__session_secured(nbj__session *s, nbj_time now);
 nbj_status nbj__session_credentials(nbj__session *s, const nbj__credentials *given, nbj_time now);
-nbj_status nbj__session_rx_space(nbj__session *s, uint8_t **at, size_t *len); /* NBJ_E_NOMEM */
+nbj_status nbj__session_no_credentials(nbj__session *s, const nbj_error *why, nbj_time now); /* HANGUP follows */
+nbj_status nbj__session_rx_space(nbj__session *s, uint8_t **at, size_t *len);                /* NBJ_E_NOMEM */
 void nbj__session_rx_commit(nbj__session *s, size_t len);
 bool nbj__session_has_tx(const nbj__session *s);
 

@@ -5,6 +5,7 @@
 #include "base/heap.h"
 #include "base/text.h"
 #include "driver/channel.h"
+#include "driver/identity.h"
 #include "driver/os.h"
 
 #include <assert.h>
@@ -23,6 +24,7 @@ struct nbj__driver {
     nbj__driver_config cfg;
     nbj__session *session;
     nbj__dialer dialer;
+    char *credentials_file, *nkey_seed_file;
     int epoll_fd;
     int wake_fd;  /* in the epoll set; -1: there are no threads */
     int nudge_fd; /* for nbj__driver_read */
@@ -73,6 +75,15 @@ static nbj_status copy_tls_options(nbj__driver *d)
     return nbj__tls_options_copy(&d->tls, &from);
 }
 
+static nbj_status keep_name(nbj__driver *d, const char *name, char **copy)
+{
+    if (name == NULL)
+        return NBJ_OK;
+    d->cfg.session.wants_credentials = true;
+    *copy = nbj__copy_text(d->cfg.session.alloc, nbj_str(name));
+    return *copy != NULL ? NBJ_OK : NBJ_E_NOMEM;
+}
+
 nbj_status nbj__driver_new(nbj__driver **out, const nbj__driver_config *cfg, nbj_error *error)
 {
     const nbj_allocator *alloc = nbj__allocator_or_default(cfg->session.alloc);
@@ -95,6 +106,10 @@ nbj_status nbj__driver_new(nbj__driver **out, const nbj__driver_config *cfg, nbj
         st = nbj__dialer_init(&d->dialer, alloc, d->epoll_fd, TAG_RACER, TAG_RESOLVER, &cfg->dial);
         if (st == NBJ_OK)
             st = copy_tls_options(d);
+        if (st == NBJ_OK)
+            st = keep_name(d, cfg->credentials_file, &d->credentials_file);
+        if (st == NBJ_OK)
+            st = keep_name(d, cfg->nkey_seed_file, &d->nkey_seed_file);
         if (st != NBJ_OK)
             nbj__error_set(error, st, nbj_strerror(st), (char *)NULL);
     }
@@ -147,6 +162,8 @@ void nbj__driver_free(nbj__driver *d)
     close_fd(&d->nudge_fd);
     close_fd(&d->epoll_fd);
     pthread_cond_destroy(&d->written);
+    nbj__wipe_text(d->cfg.session.alloc, d->credentials_file); /* somebody may have taken them for the contents */
+    nbj__wipe_text(d->cfg.session.alloc, d->nkey_seed_file);
     nbj__free(d->cfg.session.alloc, d, sizeof *d);
 }
 
@@ -268,6 +285,40 @@ static void dial(nbj__driver *d, const nbj__event *ev, nbj_time now)
         after_dialer(d, nbj__dialer_start(&d->dialer, ev->host, ev->port, ev->due, now), now);
 }
 
+/* --- credentials --- */
+
+/* Reads and signs without the lock: it may take its time. The connection may be gone then; the session knows. */
+static nbj_status identify(const nbj__driver *d, nbj_bytes nonce, nbj__identity *id, nbj_error *error)
+{
+    const nbj__identity_config cfg = { d->cfg.session.alloc, d->credentials_file, d->nkey_seed_file };
+    uint8_t copy[NBJ__INFO_TEXT_MAX];
+
+    assert(nonce.len <= sizeof copy);
+    if (nonce.len > 0)
+        memcpy(copy, nonce.ptr, nonce.len);
+    nbj__lock_drop(d->cfg.lock);
+    nbj_status st = nbj__identity_answer(&cfg, nbj_view(copy, nonce.len), id, error);
+    nbj__lock_take(d->cfg.lock);
+    return st;
+}
+
+static void answer_from_files(nbj__driver *d, nbj_bytes nonce)
+{
+    nbj__identity id;
+    nbj_error error;
+    nbj_status st = identify(d, nonce, &id, &error);
+    nbj_time now = nbj__os_now();
+
+    if (st == NBJ_OK) {
+        const nbj__credentials who = { .jwt = id.jwt, .nkey = id.nkey, .signature = id.signature };
+        (void)nbj__session_credentials(d->session, &who, now); /* what is wrong with it, the session's events say */
+        nbj__identity_wipe(&id);
+    } else if (nbj__session_no_credentials(d->session, &error, now) == NBJ_OK) {
+        const nbj__event failed = { .type = NBJ__EV_CREDENTIALS, .status = st, .error = &error };
+        d->cfg.on_event(d->cfg.user, &failed, now);
+    }
+}
+
 /* --- events --- */
 
 static void obey(nbj__driver *d, const nbj__event *ev, nbj_time now)
@@ -283,6 +334,12 @@ static void obey(nbj__driver *d, const nbj__event *ev, nbj_time now)
     case NBJ__EV_START_TLS:
         start_tls(d, ev->host, now);
         return;
+    case NBJ__EV_CREDENTIALS:
+        if (d->credentials_file != NULL || d->nkey_seed_file != NULL) {
+            answer_from_files(d, ev->nonce);
+            return;
+        }
+        break;
     case NBJ__EV_CLOSED:
         d->closed = true;
         break;

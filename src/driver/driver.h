@@ -22,9 +22,12 @@ typedef struct nbj__driver nbj__driver;
 typedef struct nbj__driver_config {
     nbj__session_options session; /* its seed is set here */
     nbj__dial_options dial;
-    nbj__tls_options tls; /* for each connection that has it; its host is set here. Copied */
-    nbj__lock *lock;      /* outlives the driver */
-    /* One event of the session that is not for the driver. May call anything of the session, but not the driver. */
+    nbj__tls_options tls;         /* for each connection that has it; its host is set here. Copied */
+    nbj__lock *lock;              /* outlives the driver */
+    const char *credentials_file; /* as in nbj__identity_config; copied */
+    const char *nkey_seed_file;   /* likewise; without both CREDENTIALS is not for the driver */
+    /* One event of the session that is not for the driver. CREDENTIALS with an |error|: the file would not do, and this
+     * attempt has failed. May call anything of the session, but not the driver. */
     void (*on_event)(void *user, const nbj__event *ev, nbj_time now);
     void *user;
 } nbj__driver_config;

@@ -23,7 +23,7 @@ static void *must(void *ptr)
 
 char ts_letter(nbj_event_type type)
 {
-    return " CDRLNESWX"[type];
+    return " CDRLNESWXA"[type];
 }
 
 /* -- clients -- */

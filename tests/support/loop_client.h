@@ -13,7 +13,7 @@
 #define TS_WAIT_MS 10000 /* long enough for anything that should happen soon, on a busy machine too */
 #define TS_TURN_MS 5     /* of one turn within a wait */
 #define TS_TRAIL_MAX 2048
-#define TS_EVENT_TYPES (NBJ_EVENT_CLOSED + 1)
+#define TS_EVENT_TYPES (NBJ_EVENT_ATTEMPT_FAILED + 1)
 
 typedef struct ts_client ts_client;
 struct ts_client {
@@ -28,7 +28,7 @@ struct ts_client {
 };
 
 /* C connected, D disconnected, R reconnected, L lame duck, N new servers discovered, E server error, S slow, W writable,
- * X closed. */
+ * X closed, A attempt failed. */
 char ts_letter(nbj_event_type type);
 
 /* Opens a client; its on_event and user_data are ours. Fails the test when that is refused. */
