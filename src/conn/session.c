@@ -208,7 +208,9 @@ static void set_lost(nbj__session *s, nbj_status status, const char *text)
 static bool judge_server(nbj__session *s, nbj_status status, nbj_time now)
 {
     bool was_ready = s->phase == NBJ__PHASE_READY;
-    bool same_auth_error = is_auth_error(status) && s->server->auth_error == status;
+    bool was_healthy = was_ready && nbj__time_since(s->ready_since, now) >= HEALTHY_NS;
+    /* Credentials that expire again and again, renewed each time, are not refused twice in a row. */
+    bool same_auth_error = is_auth_error(status) && s->server->auth_error == status && !was_healthy;
 
     s->server->auth_error = is_auth_error(status) ? status : NBJ_OK;
     if (same_auth_error && s->opt.auth_errors_are_fatal)
@@ -217,7 +219,7 @@ static bool judge_server(nbj__session *s, nbj_status status, nbj_time now)
     if (status == NBJ_E_LAME_DUCK) {
         nbj__pool_was_healthy(s->server);
         s->server->not_before = nbj__time_add(now, NBJ_SECONDS(10)); /* it is going; others come first */
-    } else if (was_ready && (status == NBJ_E_CANCELLED || nbj__time_since(s->ready_since, now) >= HEALTHY_NS)) {
+    } else if (was_healthy || (was_ready && status == NBJ_E_CANCELLED)) {
         nbj__pool_was_healthy(s->server);
     } else {
         nbj__pool_failed(&s->pool, s->server, now);

@@ -417,6 +417,34 @@ static void test_auth_errors(void **state)
     }
 }
 
+/* Credentials that expire and are renewed in time, for ever: a connection that lived is between any two of the errors.
+ * One that the server ended at once is no proof that they are good. */
+static void test_expiry_after_a_good_life(void **state)
+{
+    static const struct {
+        nbj_time life;
+        const char *events;
+    } cases[] = {
+        { NBJ_SECONDS(1), "HANGUP | DISCONNECTED E_AUTH_EXPIRED | DIAL a:4222" },
+        { NBJ_SECONDS(1) - 1, "HANGUP | DISCONNECTED E_AUTH_EXPIRED | CLOSED E_AUTH_EXPIRED" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        nbj__session_options o = fix_urls("a");
+        o.auth_errors_are_fatal = true;
+        fix_connect(&f, &o);
+        f.now += NBJ_SECONDS(5);
+        fix_feed(&f, "-ERR 'User Authentication Expired'\r\n");
+        EVENTS(&f, "HANGUP | DISCONNECTED E_AUTH_EXPIRED | DIAL a:4222");
+        fix_shake(&f, FIX_INFO);
+        f.now += cases[i].life;
+        fix_feed(&f, "-ERR 'User Authentication Expired'\r\n");
+        EVENTS(&f, cases[i].events);
+        fix_close(&f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -437,6 +465,7 @@ int main(void)
         cmocka_unit_test(test_tls_first),
         cmocka_unit_test(test_timeouts_of_phases),
         cmocka_unit_test(test_auth_errors),
+        cmocka_unit_test(test_expiry_after_a_good_life),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
