@@ -17,7 +17,7 @@ typedef struct served {
     ts_alloc mem;
     nbj_client *client; /* NULL: released */
     char trail[512]; /* C connected, D disconnected, R reconnected, L lame duck, N new servers, E server error, S slow,
-                         * W writable, X closed */
+                         * W writable, X closed, A attempt failed */
     nbj_error error; /* the last event's */
     void (*on_event)(struct served *s, const nbj_event *ev);
 } served;
@@ -29,7 +29,7 @@ static inline void served_on_event(void *user, nbj_client *client, const nbj_eve
 
     assert_ptr_equal(client, s->client);
     assert_true(n + 1 < sizeof s->trail);
-    s->trail[n] = " CDRLNESWX"[ev->type];
+    s->trail[n] = " CDRLNESWXA"[ev->type];
     s->error = ev->error != NULL ? *ev->error : (nbj_error){ 0 };
     if (s->on_event != NULL)
         s->on_event(s, ev);

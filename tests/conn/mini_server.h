@@ -25,7 +25,8 @@ typedef struct mini_stored {
 } mini_stored;
 
 typedef struct mini_server {
-    const char *info; /* sent first; NULL: a plain one */
+    const char *info;   /* sent first; NULL: a plain one */
+    char connect[1024]; /* the last CONNECT, without what does not fit */
     mini_sub sub[MINI_SUBS];
     char in[65536];
     size_t in_len;
@@ -236,6 +237,8 @@ static inline void mini_read(mini_server *m, nbj_bytes octets)
             mini_subscribe(m, line);
         } else if (strncmp(line, "UNSUB", 5) == 0) {
             mini_unsubscribe(m, line);
+        } else if (strncmp(line, "CONNECT", 7) == 0) {
+            snprintf(m->connect, sizeof m->connect, "%.*s", (int)sizeof m->connect - 1, line);
         } else if (strcmp(line, "PING") == 0) {
             mini_put(m, "PONG\r\n");
         }

@@ -247,6 +247,32 @@ static void test_credentials_that_cannot_be_given(void **state)
     fix_close(&f);
 }
 
+/* Whoever has none says so: the session hangs up and goes on. Said for nobody, or twice, it is nothing. */
+static void test_no_credentials(void **state)
+{
+    (void)state;
+    const nbj_error why = { .status = NBJ_E_CREDENTIALS, .text = "no such file" };
+    nbj__session_options o = fix_urls("a,b");
+    o.wants_credentials = true;
+    fix_open(&f, &o);
+    fix_pump(&f);
+    assert_int_equal(nbj__session_no_credentials(f.s, &why, f.now), NBJ_E_STATE);
+    fix_dialed(&f);
+    assert_int_equal(nbj__session_no_credentials(f.s, &why, f.now), NBJ_E_STATE);
+    fix_feed(&f, "INFO {\"nonce\":\"n\"}\r\n");
+    EVENTS(&f, "DIAL a:4222 | CREDENTIALS a:4222 n");
+    assert_int_equal(nbj__session_no_credentials(f.s, &why, f.now), NBJ_OK);
+    assert_int_equal(nbj__session_no_credentials(f.s, &why, f.now), NBJ_E_STATE);
+    EVENTS(&f, "HANGUP | DIAL b:4222");
+    fix_dialed(&f);
+    fix_feed(&f, "INFO {}\r\n");
+    EVENTS(&f, "CREDENTIALS b:4222 ");
+    SENT(&f, "");
+    assert_int_equal(nbj__session_no_credentials(f.s, &why, f.now), NBJ_OK);
+    EVENTS(&f, "HANGUP | CLOSED E_NO_SERVERS");
+    fix_close(&f);
+}
+
 /* --- TLS --- */
 
 #define TLS_INFO "INFO {\"headers\":true,\"tls_required\":true,\"connect_urls\":[\"10.0.0.2:4222\"]}\r\n"
@@ -459,6 +485,7 @@ int main(void)
         cmocka_unit_test(test_options_in_connect),
         cmocka_unit_test(test_credentials_for_each_connection),
         cmocka_unit_test(test_credentials_that_cannot_be_given),
+        cmocka_unit_test(test_no_credentials),
         cmocka_unit_test(test_tls),
         cmocka_unit_test(test_tls_stays_demanded),
         cmocka_unit_test(test_tls_that_fails),
