@@ -46,10 +46,11 @@ static double height_of(const bench *b)
 static void bar(const bench *b, const row *r, metric m, size_t i, double y, FILE *out)
 {
     double ratio = ratio_of(r, m, i), shown = ratio < LONGEST ? ratio : LONGEST;
+    double label = shown > 1 ? shown : 1; /* not across the line at 1 */
 
     fprintf(out, "<rect class=\"b%zu\" x=\"%.0f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>\n", i, LEFT, y,
             shown * UNIT, BAR - 2);
-    fprintf(out, "<text class=\"small\" x=\"%.1f\" y=\"%.1f\">%.2f%s %s</text>\n", LEFT + shown * UNIT + 5,
+    fprintf(out, "<text class=\"small\" x=\"%.1f\" y=\"%.1f\">%.2f%s %s</text>\n", LEFT + label * UNIT + 5,
             y + BAR - 3.5, ratio, ratio > LONGEST ? " (cut)" : "", b->implementations[i].name);
 }
 
