@@ -24,6 +24,7 @@ struct nbj__runtime {
     nbj__list waiters;      /* threads that wait for another one's lead */
     nbj_time io_wakes_at;   /* when the I/O thread's waiting ends by itself; 0: it is awake */
     nbj_time lead_wakes_at; /* when the leader's does; 0: it is awake */
+    nbj_time look_at;       /* a deadline that a leader was to keep; looked at even when it is one no more */
     nbj_time last_write;    /* by a caller */
 };
 
@@ -129,6 +130,33 @@ void nbj__runtime_free(nbj__runtime *rt)
         nbj__free(rt->cfg.alloc, rt, sizeof *rt);
 }
 
+/* --- rousing whoever leads --- */
+
+static void rouse(nbj__runtime *rt)
+{
+    if (rt->leader != NULL)
+        nbj__driver_nudge(rt->cfg.driver);
+    else if (rt->io_wakes_at > 0)
+        nbj__driver_wake(rt->cfg.driver);
+}
+
+/* It sleeps longer than there is something due, or an event to hand out. */
+static void rouse_in_time(nbj__runtime *rt)
+{
+    if (!rt->io_leads && deadline(rt) < (rt->leader != NULL ? rt->lead_wakes_at : rt->io_wakes_at))
+        rouse(rt);
+}
+
+/* After somebody else has written: the rest is for whoever leads, if the socket is full or more came meanwhile, and so is
+ * to say that there is room. */
+static void rouse_after_writing(nbj__runtime *rt)
+{
+    const nbj__session *s = nbj__driver_session(rt->cfg.driver);
+
+    if (nbj__driver_has_output(rt->cfg.driver) || nbj__session_deadline(s) == 0)
+        rouse(rt);
+}
+
 /* --- waiting --- */
 
 static bool may_lead(nbj__runtime *rt, const nbj__waiter *w)
@@ -138,13 +166,25 @@ static bool may_lead(nbj__runtime *rt, const nbj__waiter *w)
     return nbj__driver_is_plain(rt->cfg.driver);
 }
 
+/* When a leader is to look. Its turn ends with each answer that came, which must not forget a deadline that the next call
+ * like the last one would have to wake it for. */
+static nbj_time leads_until(nbj__runtime *rt, nbj_time due)
+{
+    nbj_time now = nbj__os_now();
+    nbj_time next = deadline(rt);
+
+    if (rt->look_at <= now || next < rt->look_at)
+        rt->look_at = next;
+    return nbj__time_min(due, rt->look_at);
+}
+
 static void lead_a_turn(nbj__runtime *rt, nbj__waiter *w, nbj_time due)
 {
     rt->leader = w;
     rt->lead_wakes_at = 0;
     nbj__driver_disarm(rt->cfg.driver);
     nbj__driver_flush(rt->cfg.driver);
-    rt->lead_wakes_at = w->done ? 0 : nbj__time_min(due, deadline(rt));
+    rt->lead_wakes_at = w->done ? 0 : leads_until(rt, due);
     nbj__driver_read(rt->cfg.driver, rt->lead_wakes_at);
     rt->lead_wakes_at = 0;
     rt->cfg.after_turn(rt->cfg.user);
@@ -162,17 +202,21 @@ static void follow(nbj__runtime *rt, nbj__waiter *w, nbj_time due)
     nbj__list_remove(&w->node);
 }
 
-static void write_all(nbj__runtime *rt)
+/* Before following: whoever leads is asleep, and knows neither what is to be written nor by when it is to be answered. */
+static void hand_over(nbj__runtime *rt)
 {
-    while (nbj__driver_can_write(rt->cfg.driver))
+    if (nbj__driver_can_write(rt->cfg.driver)) {
         nbj__driver_write(rt->cfg.driver);
+        rouse_after_writing(rt);
+    }
+    rouse_in_time(rt);
 }
 
 bool nbj__runtime_wait(nbj__runtime *rt, nbj__waiter *w, nbj_time due)
 {
     w->runtime = rt;
-    if (!w->done && !may_lead(rt, w)) /* whoever leads is asleep, or will find it written */
-        write_all(rt);
+    if (!w->done && !may_lead(rt, w))
+        hand_over(rt);
     while (!w->done && (due == NBJ_TIME_NEVER || nbj__os_now() < due)) {
         if (may_lead(rt, w))
             lead_a_turn(rt, w, due);
@@ -199,14 +243,6 @@ void nbj__runtime_done(nbj__waiter *w)
 
 /* --- what others cause --- */
 
-static void rouse(nbj__runtime *rt)
-{
-    if (rt->leader != NULL)
-        nbj__driver_nudge(rt->cfg.driver);
-    else if (rt->io_wakes_at > 0)
-        nbj__driver_wake(rt->cfg.driver);
-}
-
 /* Whether a caller is to write by itself: not while it could add much more before the system call returns. */
 static bool is_worth_writing(nbj__runtime *rt)
 {
@@ -229,13 +265,11 @@ void nbj__runtime_kick(nbj__runtime *rt)
         return; /* whoever leads is on the way */
     if (is_worth_writing(rt))
         nbj__driver_write(rt->cfg.driver);
-    if (nbj__driver_has_output(rt->cfg.driver)) /* more came meanwhile, or the socket is full */
-        rouse(rt);
+    rouse_after_writing(rt);
 }
 
 void nbj__runtime_wake(nbj__runtime *rt)
 {
     nbj__runtime_kick(rt);
-    if (!rt->io_leads && deadline(rt) < (rt->leader != NULL ? rt->lead_wakes_at : rt->io_wakes_at))
-        rouse(rt);
+    rouse_in_time(rt);
 }
