@@ -302,7 +302,7 @@ nbj_status nbj_publish_async(nbj_client *client, const char *subject, nbj_bytes 
     st = need_results(client);
     if (st == NBJ_OK)
         st = publish(client, subject, data, &o, whom, may_wait);
-    return nbj__client_leave_sent(client, st);
+    return nbj__client_leave_changed(client, st); /* it has a deadline */
 }
 
 nbj_status nbj_publish(nbj_client *client, const char *subject, nbj_bytes data, const nbj_publish_options *options,
