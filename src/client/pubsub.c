@@ -189,7 +189,7 @@ void nbj__client_on_sub(nbj_client *c, const nbj__event *ev)
         tell(sub, ev);
         return;
     }
-    if (sub->on_msg != NULL || sub->on_end != NULL)
+    if ((sub->on_msg != NULL || sub->on_end != NULL) && !sub->released)
         nbj__callbacks_post(&c->callbacks, &sub->task);
     nbj__client_changed(&sub->watchers);
 }

@@ -25,7 +25,6 @@ static void run_next(nbj__callbacks *c)
     c->running = t;
     t->run(t);
     c->running = NULL;
-    c->runs++;
     pthread_cond_broadcast(&c->changed);
 }
 
@@ -82,11 +81,9 @@ bool nbj__callbacks_is_own_thread(const nbj__callbacks *c)
 
 void nbj__callbacks_await(nbj__callbacks *c, const nbj__task *task)
 {
-    uint64_t run = c->runs;
-
     if (nbj__callbacks_is_own_thread(c))
         return;
-    while (c->running == task && c->runs == run)
+    while (c->running == task) /* a later run, too */
         nbj__cond_wait(&c->changed, c->lock, NBJ_TIME_NEVER);
 }
 

@@ -27,7 +27,6 @@ typedef struct nbj__callbacks {
     pthread_cond_t changed; /* tasks, |stopping|, or a task was run */
     nbj__list tasks;
     nbj__task *running;
-    uint64_t runs;
     void (*on_end)(void *user); /* the thread is about to end, without the lock; NULL: it is joined instead */
     void *user;
 } nbj__callbacks;
@@ -49,7 +48,7 @@ static inline bool nbj__callbacks_are_due(const nbj__callbacks *c)
 
 bool nbj__callbacks_is_own_thread(const nbj__callbacks *c);
 
-/* Waits until |task| does not run. Returns at once within it. */
+/* Waits until |task|, which nobody posts any more, does not run. Returns at once within it. */
 void nbj__callbacks_await(nbj__callbacks *c, const nbj__task *task);
 
 /* No task is run any more. */
