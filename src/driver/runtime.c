@@ -70,6 +70,15 @@ static nbj_time sleeps_until(const nbj__runtime *rt)
     return due > soon ? due : soon;
 }
 
+static void lead_by_io(nbj__runtime *rt, const nbj__ready *ready)
+{
+    rt->io_leads = true;
+    (void)nbj__driver_process(rt->cfg.driver, ready);
+    rt->cfg.after_turn(rt->cfg.user);
+    rt->io_leads = false;
+    pass_lead(rt);
+}
+
 static void *io_main(void *arg)
 {
     nbj__runtime *rt = arg;
@@ -77,15 +86,10 @@ static void *io_main(void *arg)
 
     nbj__lock_take(rt->cfg.lock);
     while (!rt->stopping) {
-        if (rt->leader == NULL) {
-            rt->io_leads = true;
-            (void)nbj__driver_process(rt->cfg.driver, &ready);
-            rt->cfg.after_turn(rt->cfg.user);
-            rt->io_leads = false;
-            pass_lead(rt);
-        } else {
+        if (rt->leader == NULL)
+            lead_by_io(rt, &ready);
+        else
             nbj__driver_forget(rt->cfg.driver, &ready);
-        }
         nbj_time due = sleeps_until(rt);
         rt->io_wakes_at = due;
         nbj__lock_drop(rt->cfg.lock);
@@ -93,6 +97,8 @@ static void *io_main(void *arg)
         nbj__lock_take(rt->cfg.lock);
         rt->io_wakes_at = 0;
     }
+    if (rt->leader == NULL) /* the end, for the socket and for who waits for a subscription's next message */
+        lead_by_io(rt, &ready);
     nbj__lock_drop(rt->cfg.lock);
     return NULL;
 }
