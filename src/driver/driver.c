@@ -441,7 +441,7 @@ static void read_all(nbj__driver *d)
 static void await_room(nbj__driver *d)
 {
     d->writable = false;
-    if (d->watched != 0 && (d->watched & EPOLLOUT) == 0)
+    if (d->watched != 0) /* anew each time: the edge may have come before we had the lock again */
         watch_socket(d, d->watched | EPOLLOUT);
 }
 
