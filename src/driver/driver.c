@@ -559,8 +559,11 @@ nbj_status nbj__driver_process(nbj__driver *d, const nbj__ready *ready)
     nbj_time now = nbj__os_now();
     nbj__ready asked;
 
-    if (d->closed)
+    if (d->closed) {
+        if (ready != NULL)
+            nbj__driver_forget(d, ready); /* or waiting would end at once for ever */
         return NBJ_E_CLOSED;
+    }
     pump(d, now);
     if (ready == NULL) {
         nbj__driver_wait(d, 0, &asked);
