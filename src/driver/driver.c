@@ -19,6 +19,7 @@
 #define TAG_RESOLVER ((uint64_t)2 << 32) /* + descriptor */
 #define TAG_RACER ((uint64_t)3 << 32)    /* + descriptor */
 #define READS_AT_ONCE 16                 /* then timers and writing have their turn */
+#define WRITES_AT_ONCE 16                /* then reading has */
 
 struct nbj__driver {
     nbj__driver_config cfg;
@@ -468,9 +469,10 @@ void nbj__driver_write(nbj__driver *d)
         d->write_failed = d->readable = true; /* the server's reason may wait to be read */
 }
 
+/* All there is, unless others add to it as fast as it goes. */
 static void write_all(nbj__driver *d)
 {
-    while (nbj__driver_can_write(d))
+    for (int i = 0; i < WRITES_AT_ONCE && nbj__driver_can_write(d); i++)
         nbj__driver_write(d);
 }
 
