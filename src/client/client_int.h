@@ -48,7 +48,8 @@ struct nbj_client {
     bool wait_when_full;
     uint64_t write_timeout_ns;
     nbj__publisher publisher;
-    nbj__results *results; /* outcomes whose callbacks have not run; with threads */
+    nbj__results *results;       /* outcomes whose callbacks have not run; with threads */
+    unsigned publishers_waiting; /* threads in nbj_publish() for room */
     nbj__list pulls;
     nbj__list calls;    /* of requests, flushes and the like */
     nbj__list watchers; /* threads that wait for this client to change */

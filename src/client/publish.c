@@ -236,6 +236,8 @@ void nbj__client_on_result(nbj_client *c, const nbj__publish_result *r)
         nbj__client_changed(&c->watchers);
     } else if (nbj__client_has_threads(c)) {
         keep(c->results, r);
+        if (c->publishers_waiting > 0) /* they need the window alone, whose room is theirs before the callback runs */
+            nbj__client_changed(&c->watchers);
     } else if (!c->released) {
         nbj_publish_result result;
         fill(&result, r);
@@ -251,9 +253,15 @@ typedef struct publishing {
     nbj_status status;
 } publishing;
 
-static bool has_room(const nbj_client *c)
+static bool is_waited_for(const nbj__publish *m)
 {
-    return used_room(c) < c->publisher.opt.max_messages;
+    return m->user.fn == (void (*)(void))waited_for;
+}
+
+/* Room for its outcome, too, if that is for the callback thread: which may be the one that waits here. */
+static bool has_room(const nbj_client *c, const nbj__publish *m)
+{
+    return is_waited_for(m) || used_room(c) < c->publisher.opt.max_messages;
 }
 
 static bool is_published(void *arg)
@@ -263,7 +271,7 @@ static bool is_published(void *arg)
     p->status = NBJ_E_WOULD_BLOCK;
     if (p->client->draining)
         p->status = NBJ_E_DRAINING;
-    else if (has_room(p->client))
+    else if (has_room(p->client, &p->msg))
         p->status = nbj__publisher_publish(&p->client->publisher, &p->msg, nbj__os_now());
     return p->status != NBJ_E_WOULD_BLOCK;
 }
@@ -282,9 +290,12 @@ static nbj_status publish(nbj_client *c, const char *subject, nbj_bytes data, co
                               .deadline = nbj__time_add(nbj__os_now(), o->timeout_ns > 0 ? o->timeout_ns : TIMEOUT_NS),
                               .user = user } };
 
-    if (!is_published(&p) && may_wait && !nbj__client_wait(c, &c->watchers, is_published, &p, p.msg.deadline))
-        return NBJ_E_TIMEOUT;
-    return p.status;
+    if (is_published(&p) || !may_wait)
+        return p.status;
+    c->publishers_waiting += is_waited_for(&p.msg);
+    bool published = nbj__client_wait(c, &c->watchers, is_published, &p, p.msg.deadline);
+    c->publishers_waiting -= is_waited_for(&p.msg);
+    return published ? p.status : NBJ_E_TIMEOUT;
 }
 
 nbj_status nbj_publish_async(nbj_client *client, const char *subject, nbj_bytes data,
