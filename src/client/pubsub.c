@@ -208,10 +208,10 @@ static void run_sub(nbj__task *task)
     nbj_client *c = sub->client;
     nbj__segment *messages = sub->on_msg != NULL ? nbj__sub_take_segment(&sub->core) : NULL;
     bool ends = messages == NULL && sub->has_ended && !sub->end_is_told && sub->on_end != NULL;
-
     bool is_read = sub->on_msg != NULL || sub->core.queue_msgs == 0; /* else nbj_sub_next has not taken them yet */
     if (ends && !is_read && !c->is_closed)                           /* CLOSED comes last, and waits for nobody */
         return;
+
     sub->depth++;
     sub->end_is_told = sub->end_is_told || ends;
     nbj__client_let_go(c);
@@ -230,7 +230,7 @@ static void run_sub(nbj__task *task)
     if (sub->free_after) {
         free_sub(sub);
         nbj__client_come_back(c); /* the callback thread has a client as long as it runs */
-    } else if (!sub->released && (messages != NULL || (sub->has_ended && !sub->end_is_told))) {
+    } else if (!sub->released && (messages != NULL || (sub->has_ended && sub->on_end != NULL && !sub->end_is_told))) {
         nbj__callbacks_post(&c->callbacks, task);
     }
 }
