@@ -20,9 +20,9 @@ static void test_a_wake_up_after_the_end_is_taken(void **state)
     nbj__driver *d = NULL;
     nbj__ready ready;
     nbj_error error;
-    nbj__driver_config cfg = {
-        .session = { .urls = nbj_str("nats://127.0.0.1:1") }, .lock = &lock, .on_event = on_event
-    };
+    nbj__driver_config cfg = { .session = { .urls = nbj_str("nats://127.0.0.1:1") },
+                               .lock = &lock,
+                               .on_event = on_event };
 
     (void)state;
     assert_int_equal(nbj__lock_init(&lock, true), NBJ_OK);
