@@ -8,8 +8,19 @@
 
 #include <assert.h>
 
+static bool is_noted(const nbj__session *s, nbj__event_type type)
+{
+    for (size_t i = 0; i < s->note_count; i++) {
+        if (s->notes[(s->note_first + i) % NBJ__NOTES_MAX] == type)
+            return true;
+    }
+    return false;
+}
+
 void nbj__session_note(nbj__session *s, nbj__event_type type)
 {
+    if (type == NBJ__EV_WRITABLE && is_noted(s, type)) /* threads fill and write the buffer while the driver sleeps */
+        return;
     assert(s->note_count < NBJ__NOTES_MAX); /* the driver takes events after everything it puts in */
     if (s->note_count == NBJ__NOTES_MAX)
         return;

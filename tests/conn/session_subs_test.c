@@ -132,6 +132,23 @@ static void test_writable_after_a_loss(void **state)
     fix_close(&f);
 }
 
+/* Threads write by themselves while the one that takes events sleeps. */
+static void test_writable_is_said_once(void **state)
+{
+    (void)state;
+    nbj__session_options o = { .max_outgoing_bytes = 200, .wait_when_full = true };
+    fix_connect(&f, &o);
+    (void)fix_events(&f);
+    for (int i = 0; i < 40; i++) {
+        while (fix_publish(&f, "a", "12345678901234567890") == NBJ_OK)
+            continue;
+        fix_write(&f, SIZE_MAX);
+    }
+    fix_pump(&f);
+    EVENTS(&f, "WRITABLE");
+    fix_close(&f);
+}
+
 static void test_frames_only_while_connected(void **state)
 {
     (void)state;
@@ -571,6 +588,7 @@ int main(void)
         cmocka_unit_test(test_illegal_publishes),
         cmocka_unit_test(test_full),
         cmocka_unit_test(test_writable_after_a_loss),
+        cmocka_unit_test(test_writable_is_said_once),
         cmocka_unit_test(test_frames_only_while_connected),
         cmocka_unit_test(test_messages_by_sid),
         cmocka_unit_test(test_illegal_subscriptions),
