@@ -233,7 +233,7 @@ nbj_status nbj_client_open(nbj_client **out, const nbj_client_options *options, 
     if (st != NBJ_OK)
         c->released = true;
     c->opening = false;
-    if (c->is_closed && c->on_event != NULL) /* right after it was open */
+    if (c->on_event != NULL) /* what has happened meanwhile */
         nbj__callbacks_post(&c->callbacks, &c->event_task);
     nbj__lock_drop(&c->lock);
     if (st != NBJ_OK)

@@ -44,7 +44,7 @@ struct nbj_client {
     unsigned refs;        /* the caller's, and one for each subscription, pull, running process and callback thread */
     atomic_bool released; /* by the caller: no callback runs any more */
     bool processing;      /* within nbj_loop_process */
-    bool opening;         /* nobody knows it yet: its end is told by what nbj_client_open returns */
+    bool opening;         /* nobody knows it yet: events wait, and how that ended is what nbj_client_open returns */
     bool wait_when_full;
     uint64_t write_timeout_ns;
     nbj__publisher publisher;

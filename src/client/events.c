@@ -62,9 +62,11 @@ static void run_note(nbj_client *c, event_note *n)
 void nbj__client_run_events(nbj__task *task)
 {
     nbj_client *c = NBJ__ITEM(task, nbj_client, event_task);
-    nbj__node *n = nbj__list_pop(&c->events);
     nbj_event closed = { NBJ_EVENT_CLOSED, &c->closed, { NULL, 0 } };
 
+    if (c->opening) /* they wait until it is the program's to give back */
+        return;
+    nbj__node *n = nbj__list_pop(&c->events);
     if (n != NULL) {
         c->event_count--;
         run_note(c, NBJ__ITEM(n, event_note, node));
@@ -73,7 +75,7 @@ void nbj__client_run_events(nbj__task *task)
         nbj__callbacks_post(&c->callbacks, task);
         return;
     }
-    if (!c->is_closed || c->released || c->opening || c->closed_is_told)
+    if (!c->is_closed || c->released || c->closed_is_told)
         return;
     c->closed_is_told = true;
     nbj__client_let_go(c);
