@@ -40,7 +40,7 @@ typedef struct nbj_sub nbj_sub; /**< A subscription. Opaque. */
 typedef void nbj_msg_fn(void *user, nbj_sub *sub, const nbj_msg *msg);
 
 /** Says that no message will come any more: NBJ_OK when it was asked for or its maximum was reached; the server's refusal;
- *  NBJ_E_CLOSED. Called once, last. */
+ *  NBJ_E_CLOSED. Called once, last; what nbj_sub_next() has not taken yet can still be taken. */
 typedef void nbj_sub_end_fn(void *user, nbj_sub *sub, nbj_status why);
 
 /** Options of a subscription. */

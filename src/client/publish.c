@@ -269,7 +269,9 @@ static bool is_published(void *arg)
     publishing *p = arg;
 
     p->status = NBJ_E_WOULD_BLOCK;
-    if (p->client->draining)
+    if (nbj__session_phase(p->client->session) == NBJ__PHASE_CLOSED)
+        p->status = NBJ_E_CLOSED;
+    else if (p->client->draining)
         p->status = NBJ_E_DRAINING;
     else if (has_room(p->client, &p->msg))
         p->status = nbj__publisher_publish(&p->client->publisher, &p->msg, nbj__os_now());

@@ -208,9 +208,6 @@ static void run_sub(nbj__task *task)
     nbj_client *c = sub->client;
     nbj__segment *messages = sub->on_msg != NULL ? nbj__sub_take_segment(&sub->core) : NULL;
     bool ends = messages == NULL && sub->has_ended && !sub->end_is_told && sub->on_end != NULL;
-    bool is_read = sub->on_msg != NULL || sub->core.queue_msgs == 0; /* else nbj_sub_next has not taken them yet */
-    if (ends && !is_read && !c->is_closed)                           /* CLOSED comes last, and waits for nobody */
-        return;
 
     sub->depth++;
     sub->end_is_told = sub->end_is_told || ends;
@@ -266,8 +263,6 @@ static nbj_status take(nbj_sub *sub, taking *t, uint64_t timeout_ns)
         return NBJ_E_TIMEOUT;
     if (sub->core.queue_msgs > 0) /* only the first of many is announced */
         nbj__client_changed_for_one(&sub->watchers);
-    else if (sub->has_ended && sub->on_end != NULL && nbj__client_has_threads(c) && !c->closed_is_told)
-        nbj__callbacks_post(&c->callbacks, &sub->task);
     return t->count > 0 ? NBJ_OK : NBJ_E_ENDED;
 }
 

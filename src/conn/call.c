@@ -139,6 +139,8 @@ nbj_status nbj__session_flush(nbj__session *s, nbj__call *call, nbj_time deadlin
     begin(call, NBJ__CALL_FLUSH, deadline, now);
     if (s->phase == NBJ__PHASE_CLOSED)
         return NBJ_E_CLOSED;
+    if (!nbj__outbox_has_control_room(&s->out))
+        return NBJ_E_FULL;
     if (nbj__session_is_ready(s) &&
         s->leave_barrier == 0) /* while leaving, what is sent waits for the next connection */
         st = nbj__link_ping(&s->link, &call->barrier);

@@ -7,6 +7,7 @@
 #include <assert.h>
 
 #define CONTROL_ROOM (1u << 20) /* for SUB, UNSUB, PING and PONG when publishes have filled their share */
+#define OWN_ROOM (1u << 18)     /* of that, for what keeps the connection alive or ends it */
 #define LINE_REST 32u           /* verb, blanks, sizes and line ends of most publishes */
 
 void nbj__outbox_init(nbj__outbox *o, const nbj_allocator *alloc, size_t limit)
@@ -42,6 +43,11 @@ nbj_status nbj__outbox_publish(nbj__outbox *o, const nbj__outgoing *m)
 nbj_status nbj__outbox_append(nbj__outbox *o, nbj_bytes frame)
 {
     return nbj__outbox_len(o) + frame.len > o->limit ? NBJ_E_FULL : nbj__buf_append(&o->back, frame.ptr, frame.len);
+}
+
+bool nbj__outbox_has_control_room(const nbj__outbox *o)
+{
+    return nbj__buf_len(&o->back) <= o->limit + CONTROL_ROOM - OWN_ROOM;
 }
 
 nbj_bytes nbj__outbox_view(nbj__outbox *o)

@@ -28,6 +28,9 @@ bool nbj__outbox_can_hold(const nbj__outbox *o, const nbj__outgoing *m);
 /* Adds a publish. NBJ_E_FULL: it would exceed the limit; NBJ_E_NOMEM. */
 nbj_status nbj__outbox_publish(nbj__outbox *o, const nbj__outgoing *m);
 
+/* Whether the program may add a control operation: some room is kept for the session's own. */
+bool nbj__outbox_has_control_room(const nbj__outbox *o);
+
 /* Octets that wait. */
 static inline size_t nbj__outbox_len(const nbj__outbox *o)
 {
