@@ -78,12 +78,21 @@ static uint64_t hash(nbj_bytes b)
     return h;
 }
 
+/* A drain waits for requests: when nobody handles messages any more, which may need them, no new ones begin. */
+static nbj_status may_ask(const nbj__session *s)
+{
+    return s->drain == NBJ__DRAIN_CALLS && s->queued_msgs == 0 ? NBJ_E_DRAINING : nbj__session_may_use(s);
+}
+
 nbj_status nbj__session_request(nbj__session *s, nbj__call *call, const nbj__outgoing *m, nbj_time deadline,
                                 nbj_time now)
 {
     nbj_bytes prefix;
     char token[NBJ__TOKEN_LEN];
-    nbj_status st = nbj__session_inbox(s, &prefix);
+    nbj_status st = may_ask(s);
+
+    if (st == NBJ_OK)
+        st = nbj__session_inbox(s, &prefix);
 
     begin(call, NBJ__CALL_REQUEST, deadline, now);
     if (st != NBJ_OK || (st = nbj__slots_add(&s->slots, call)) != NBJ_OK)
@@ -107,7 +116,7 @@ nbj_status nbj__session_request_many(nbj__session *s, nbj__call *call, const nbj
                                      const nbj__many_options *many, nbj_time deadline, nbj_time now)
 {
     char inbox[NBJ__INBOX_MAX + NBJ__INBOX_NAME + 2];
-    nbj_status st = nbj__session_may_use(s);
+    nbj_status st = may_ask(s);
 
     begin(call, NBJ__CALL_MANY, deadline, now);
     call->many = *many;
