@@ -52,9 +52,10 @@ typedef struct nbj_publish_options {
 #define NBJ_PUBLISH(...) NBJ_OPTIONS_OF(nbj_publish_options, __VA_ARGS__) /**< As designated initialisers. */
 
 /** Publishes into whatever stream takes @p subject, and waits for the outcome. Legal in every callback.
- *  @param result  The outcome with its details; may be NULL.
- *  @return        NBJ_OK: stored, or stored before; otherwise what @p result has as its error, or as nbj_send(). Under an
- *                 event loop NBJ_E_WOULD_BLOCK, and nothing is sent. */
+ *  @param result  The outcome with its details, also of what was refused here and never sent; may be NULL.
+ *  @return        NBJ_OK: stored, or stored before; otherwise what @p result has as its error: NBJ_E_NO_STREAM, after
+ *                 asking again for a short while; NBJ_E_TIMEOUT; JetStream's reasons; or as nbj_send(). Under an event
+ *                 loop NBJ_E_WOULD_BLOCK, and nothing is sent. */
 NBJ_API NBJ_CHECKED nbj_status nbj_publish(nbj_client *client, const char *subject, nbj_bytes data,
                                            const nbj_publish_options *options, nbj_publish_result *result);
 
@@ -71,6 +72,7 @@ NBJ_API NBJ_CHECKED nbj_status nbj_publish_async(nbj_client *client, const char 
                                                  void *user);
 
 /** Waits until every message published before has its outcome and its callback has run.
+ *  @param timeout_ns  0: does not wait.
  *  @param unfinished  How many have none yet; may be NULL.
  *  @retval NBJ_E_TIMEOUT  Some have none after @p timeout_ns. Under an event loop and in callbacks NBJ_E_WOULD_BLOCK. */
 NBJ_API NBJ_CHECKED nbj_status nbj_publish_flush(nbj_client *client, uint64_t timeout_ns, uint64_t *unfinished);

@@ -318,6 +318,13 @@ nbj_status nbj_publish_async(nbj_client *client, const char *subject, nbj_bytes 
     return nbj__client_leave_changed(client, st); /* it has a deadline */
 }
 
+/* What was not even sent has an outcome too. */
+static nbj_status refuse(nbj_publish_result *result, nbj_status st)
+{
+    *result = (nbj_publish_result){ .outcome = NBJ_REJECTED };
+    return nbj__error_set(&result->error, st, nbj_strerror(st), (char *)NULL);
+}
+
 nbj_status nbj_publish(nbj_client *client, const char *subject, nbj_bytes data, const nbj_publish_options *options,
                        nbj_publish_result *result)
 {
@@ -327,10 +334,10 @@ nbj_status nbj_publish(nbj_client *client, const char *subject, nbj_bytes data, 
     nbj__publish_user whom = { (void (*)(void))waited_for, &w };
 
     if (nbj__options_read(&o, sizeof o, options) != NBJ_OK)
-        return NBJ_E_INVALID;
+        return refuse(w.result, NBJ_E_INVALID);
     nbj_status st = nbj__client_enter(client);
     if (st != NBJ_OK)
-        return st;
+        return refuse(w.result, st);
     if (!nbj__client_has_threads(client))
         st = NBJ_E_WOULD_BLOCK;
     else
@@ -339,7 +346,7 @@ nbj_status nbj_publish(nbj_client *client, const char *subject, nbj_bytes data, 
         nbj__runtime_wait(client->runtime, &w.waiter, NBJ_TIME_NEVER); /* the window keeps its deadline */
     nbj__client_leave(client);
     if (st != NBJ_OK)
-        return st;
+        return refuse(w.result, st);
     return nbj_is_stored(w.result) ? NBJ_OK : w.result->error.status;
 }
 

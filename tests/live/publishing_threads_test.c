@@ -83,7 +83,9 @@ static void test_publishes_that_fail(void **state)
     assert_int_equal(st, NBJ_E_NO_STREAM); /* its stream might have been between two leaders: asked more than once */
     assert_int_equal(r.outcome, NBJ_REJECTED);
     assert_int_equal(r.error.status, st);
-    assert_int_equal(nbj_publish(c, "no.*", none, NULL, NULL), NBJ_E_BAD_SUBJECT);
+    r = (nbj_publish_result){ 0 };
+    assert_int_equal(nbj_publish(c, "no.*", none, NULL, &r), NBJ_E_BAD_SUBJECT);
+    assert_true(r.outcome == NBJ_REJECTED && r.error.status == NBJ_E_BAD_SUBJECT);
     assert_int_equal(nbj_publish(c, "no", nbj_view(large, sizeof large), NULL, NULL), NBJ_E_TOO_LARGE);
     assert_int_equal(nbj_publish(c, "no", none, NBJ_PUBLISH(.headers = &bad, .header_count = 1), NULL),
                      NBJ_E_BAD_HEADER);
