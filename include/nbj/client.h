@@ -174,16 +174,19 @@ NBJ_API void nbj_client_close(nbj_client *client);
 /** Closes without losing anything: subscriptions end when what is on its way has come and was handled, requests get their
  *  replies, publishes their outcomes, and the server has read all that was sent. Waits until that is done; in a callback
  *  it only begins it and returns NBJ_OK.
+ *  @param timeout_ns  0: closes at once. While it is draining already, the first one's holds.
  *  @retval NBJ_E_TIMEOUT       Not all was done after @p timeout_ns; closed all the same.
  *  @retval NBJ_E_DISCONNECTED  The connection was lost before all was proved done.
- *  @retval NBJ_E_CLOSED        It was closed already. */
+ *  @retval NBJ_E_CLOSED        It was closed already.
+ *  @retval NBJ_E_WOULD_BLOCK   With an event loop: use nbj_client_drain_async(). */
 NBJ_API nbj_status nbj_client_drain(nbj_client *client, uint64_t timeout_ns);
 
 /** As nbj_client_drain() without waiting; NBJ_EVENT_CLOSED tells the end and the outcome. */
 NBJ_API void nbj_client_drain_async(nbj_client *client, uint64_t timeout_ns);
 
 /** Gives the client back, closing it without events if it is open. When it returns no callback runs any more; called in
- *  one, that one is the last. Subscriptions, pulls and messages may be released later. NULL is allowed. */
+ *  one, that one is the last. No other thread may be in a call with it: close it and join them first. Subscriptions, pulls
+ *  and messages may be released later. NULL is allowed. */
 NBJ_API void nbj_client_release(nbj_client *client);
 
 /** Gives the present connection up and connects anew, at once. */
@@ -194,7 +197,8 @@ NBJ_API bool nbj_client_is_connected(const nbj_client *client);         /**< Whe
 
 /** The present server's host and port as "host:port" in @p out (@p size octets with the NUL).
  *  @retval NBJ_E_DISCONNECTED  There is no connection; @p out is "".
- *  @retval NBJ_E_FULL          It did not fit and was cut. */
+ *  @retval NBJ_E_FULL          It did not fit and was cut.
+ *  @retval NBJ_E_INVALID       @p size is 0. */
 NBJ_API NBJ_CHECKED nbj_status nbj_client_server_address(const nbj_client *client, char *out, size_t size);
 NBJ_API NBJ_CHECKED nbj_status nbj_client_server_version(const nbj_client *client, char *out,
                                                          size_t size); /**< "2.10.27"; as the above. */

@@ -53,7 +53,8 @@ NBJ_API NBJ_CHECKED nbj_status nbj_pull_start(nbj_client *client, const nbj_cons
 /** Asks for and hands out no more messages. */
 NBJ_API void nbj_pull_stop(nbj_pull *pull);
 
-/** Gives it back, stopping it without a callback. Legal in its own callbacks. NULL is allowed. */
+/** Gives it back, stopping it without a callback. When it returns its callbacks do not run any more: it waits for one that
+ *  runs in another thread, so hold no lock that it takes. Legal in its own callbacks. NULL is allowed. */
 NBJ_API void nbj_pull_release(nbj_pull *pull);
 
 NBJ_API nbj_pull_state nbj_pull_state_of(const nbj_pull *pull); /**< What it is doing. */
@@ -72,7 +73,8 @@ typedef struct nbj_delivery {
 /** Reads it. NBJ_E_NOT_JETSTREAM: the message is no delivery of a consumer. */
 NBJ_API NBJ_CHECKED nbj_status nbj_msg_delivery(const nbj_msg *msg, nbj_delivery *out);
 
-/** Settles a delivery: it is done. Sent without waiting for an answer; over a lost connection it leaves with the next one.
+/** Settles a delivery: it is done. From any thread, as long as its client is not released. Sent without waiting for an
+ *  answer; over a lost connection it leaves with the next one.
  *  @retval NBJ_E_NOT_JETSTREAM  The message is no delivery. Otherwise as nbj_send(). */
 NBJ_API NBJ_CHECKED nbj_status nbj_ack(const nbj_msg *msg);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** @file
- * A received message. It is handed to a callback as a borrowed view: valid until the callback returns, unless it is
- * retained. Reading one is thread-safe; nothing here blocks; all of it is callable from callbacks. */
+ * A received message. A callback gets it as a borrowed view: valid until the callback returns, unless it is retained. A
+ * call that waits gives it to be released. Reading one is thread-safe; nothing here blocks; all of it is callable from
+ * callbacks. */
 #ifndef NBJ_MSG_H
 #define NBJ_MSG_H
 
@@ -35,10 +36,10 @@ NBJ_API NBJ_CHECKED nbj_status nbj_msg_header(const nbj_msg *msg, const char *na
  *  @retval NBJ_E_BAD_HEADER  The block is broken here. */
 NBJ_API NBJ_CHECKED nbj_status nbj_msg_header_next(const nbj_msg *msg, size_t *cursor, nbj_header *out);
 
-/** Keeps a message beyond its callback; it may hold up to 32 KiB of others that came with it. The message to keep is the one returned, which may be another object than
- *  @p msg. NULL: out of memory. Each retain wants one nbj_msg_release(). */
+/** Keeps a message beyond its callback; it may hold up to 32 KiB of others that came with it. The message to keep is the
+ *  one returned, which may be another object than @p msg. NULL: out of memory. Each retain wants one nbj_msg_release(). */
 NBJ_API NBJ_CHECKED nbj_msg *nbj_msg_retain(const nbj_msg *msg);
-/** Gives a retained message back, from any thread. NULL is allowed. */
+/** Gives a retained message back, from any thread, also after its client is gone. NULL is allowed. */
 NBJ_API void nbj_msg_release(nbj_msg *msg);
 
 #ifdef __cplusplus

@@ -40,7 +40,8 @@ typedef struct nbj_sub nbj_sub; /**< A subscription. Opaque. */
 typedef void nbj_msg_fn(void *user, nbj_sub *sub, const nbj_msg *msg);
 
 /** Says that no message will come any more: NBJ_OK when it was asked for or its maximum was reached; the server's refusal;
- *  NBJ_E_CLOSED. Called once, last; what nbj_sub_next() has not taken yet can still be taken. */
+ *  NBJ_E_CLOSED. Called once, last; what nbj_sub_next() has not taken yet can still be taken. Not called after
+ *  nbj_sub_release(). */
 typedef void nbj_sub_end_fn(void *user, nbj_sub *sub, nbj_status why);
 
 /** Options of a subscription. */
@@ -55,7 +56,8 @@ typedef struct nbj_sub_options {
 #define NBJ_SUB(...) \
     NBJ_OPTIONS_OF(nbj_sub_options, __VA_ARGS__) /**< Subscription options as designated initialisers. */
 
-/** Subscribes to @p subject, in which '*' stands for one token and a last '>' for all that follow.
+/** Subscribes to @p subject, in which '*' stands for one token and a last '>' for all that follow. Does not wait:
+ *  nbj_flush() makes sure that the server knows of it.
  *  @param options  NULL: none.
  *  @param on_msg   NULL: messages wait for nbj_sub_next(). They wait in a queue in any case, except with an event loop
  *                  and a callback; what does not fit is dropped, newest first, and counted; NBJ_EVENT_SLOW says when that
@@ -73,15 +75,19 @@ NBJ_API NBJ_CHECKED nbj_status nbj_unsubscribe(nbj_sub *sub, uint64_t max);
 /** Ends it when all messages have come that were on their way. NBJ_E_STATE: it is ending already. */
 NBJ_API NBJ_CHECKED nbj_status nbj_sub_drain(nbj_sub *sub);
 
-/** Takes the oldest message of a subscription without callback, waiting for one if there is none.
- *  @param timeout_ns  0: does not wait.
+/** Takes the oldest message of a subscription without callback, waiting for one if there is none. Several threads may
+ *  read one subscription: each message goes to one of them.
+ *  @param timeout_ns  0: does not wait. NBJ_TIME_NEVER: without end.
  *  @param out         To be given back with nbj_msg_release(); NULL on failure.
  *  @retval NBJ_E_TIMEOUT  None came; with an event loop NBJ_E_WOULD_BLOCK, at once.
- *  @retval NBJ_E_ENDED    All were taken, and no more will come. */
+ *  @retval NBJ_E_ENDED    All were taken, and no more will come.
+ *  @retval NBJ_E_INVALID  The subscription has a callback for its messages. */
 NBJ_API NBJ_CHECKED nbj_status nbj_sub_next(nbj_sub *sub, uint64_t timeout_ns, nbj_msg **out);
 
 /** Takes what is there, at most @p max messages, waiting for the first as nbj_sub_next() does.
- *  @param count  How many; 0 on failure. */
+ *  @param out    Room for @p max, which is not 0. Each is to be given back with nbj_msg_release().
+ *  @param count  How many; 0 on failure.
+ *  @return       As nbj_sub_next(). */
 NBJ_API NBJ_CHECKED nbj_status nbj_sub_next_batch(nbj_sub *sub, nbj_msg **out, size_t max, uint64_t timeout_ns,
                                                   size_t *count);
 

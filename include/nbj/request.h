@@ -26,9 +26,9 @@ typedef struct nbj_request_options {
     uint64_t timeout_ns;       /**< 0: 5 s. */
     const nbj_header *headers; /**< NULL: none. */
     size_t header_count;       /**< Length of @c headers. */
-    uint64_t max_replies;      /**< nbj_request_many_async: ends after so many. 0: without a limit. */
-    uint64_t stall_ns;         /**< nbj_request_many_async: ends when none came for so long after the last. 0: never. */
-    bool sentinel;             /**< nbj_request_many_async: ends at a reply without payload, which is not handed out. */
+    uint64_t max_replies;      /**< Of many replies: ends after so many. 0: without a limit. */
+    uint64_t stall_ns;         /**< Likewise: ends when none came for so long after the last. 0: never. */
+    bool sentinel;             /**< Likewise: ends at a reply without payload, which is not handed out. */
     char reserved[7];          /**< 0. */
 } nbj_request_options;
 #define NBJ_REQUEST(...) NBJ_OPTIONS_OF(nbj_request_options, __VA_ARGS__) /**< As designated initialisers. */
@@ -43,7 +43,8 @@ NBJ_API NBJ_CHECKED nbj_status nbj_request(nbj_client *client, const char *subje
 /** Sends a request that many may answer, and collects replies until one of the endings that the options name, @p max
  *  replies at most (which is max_replies where that is 0 or larger). They are to be given back with nbj_msg_release(), on
  *  failure too: @p count says how many there are.
- *  @return  NBJ_OK when at least one reply came or the sentinel did; otherwise as nbj_request(). */
+ *  @param replies  Room for @p max, which is not 0.
+ *  @return         NBJ_OK when at least one reply came or the sentinel did; otherwise as nbj_request(). */
 NBJ_API NBJ_CHECKED nbj_status nbj_request_many(nbj_client *client, const char *subject, nbj_bytes data,
                                                 const nbj_request_options *options, nbj_msg **replies, size_t max,
                                                 size_t *count);
@@ -53,7 +54,8 @@ NBJ_API NBJ_CHECKED nbj_status nbj_request_many(nbj_client *client, const char *
  *  @return            As nbj_flush_fn is told. */
 NBJ_API NBJ_CHECKED nbj_status nbj_flush(nbj_client *client, uint64_t timeout_ns);
 
-/** As nbj_flush(), and tells how long the server took to answer, behind what waited to be written. */
+/** As nbj_flush(), and tells how long the server took to answer, behind what waited to be written.
+ *  @param round_trip_ns  0 where it was not even asked. */
 NBJ_API NBJ_CHECKED nbj_status nbj_rtt(nbj_client *client, uint64_t timeout_ns, uint64_t *round_trip_ns);
 
 /** Sends a request over the client's shared inbox. Does not block.
