@@ -64,6 +64,8 @@ int nbj_loop_fd(const nbj_client *client)
 
 uint64_t nbj_loop_timeout_ns(const nbj_client *client)
 {
+    if (nbj__process_is_other(&client->mark)) /* nbj_loop_process() will say so */
+        return 0;
     nbj_time due = nbj__client_deadline((nbj_client *)(uintptr_t)client);
 
     if (due == NBJ_TIME_NEVER || due == 0)
