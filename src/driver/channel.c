@@ -45,8 +45,10 @@ static void end_tls(nbj__channel *c)
 void nbj__channel_close(nbj__channel *c)
 {
     end_tls(c);
-    if (c->fd >= 0)
-        close(c->fd); /* leaves an epoll set by itself */
+    if (c->fd >= 0) {
+        (void)shutdown(c->fd, SHUT_RDWR); /* ends the connection even where a forked child has a copy of the socket */
+        close(c->fd);
+    }
     c->fd = -1;
 }
 

@@ -59,15 +59,23 @@ static nbj__racer remove_racer(nbj__dialer *d, size_t i)
 static void close_racers(nbj__dialer *d)
 {
     for (size_t i = 0; i < d->racer_count; i++)
-        close(d->racers[i].fd); /* leaves the epoll set by itself */
+        nbj__os_hang_up(d->epoll_fd, d->racers[i].fd);
     d->racer_count = 0;
+}
+
+void nbj__dialer_abandon(nbj__dialer *d)
+{
+    for (size_t i = 0; i < d->racer_count; i++)
+        close(d->racers[i].fd);
+    if (d->fd >= 0)
+        close(d->fd);
 }
 
 void nbj__dialer_cancel(nbj__dialer *d)
 {
     close_racers(d);
     if (d->fd >= 0)
-        close(d->fd);
+        nbj__os_hang_up(d->epoll_fd, d->fd);
     d->fd = -1;
     nbj__resolver_cancel(d->resolver);
     d->phase = NBJ__DIAL_IDLE;
@@ -172,7 +180,7 @@ static void note_racer(nbj__dialer *d, size_t i, int error)
     nbj__racer r = remove_racer(d, i);
 
     note(d, error, r.to);
-    close(r.fd);
+    nbj__os_hang_up(d->epoll_fd, r.fd);
 }
 
 static void add_duration(nbj__text *t, uint64_t ns)

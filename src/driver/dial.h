@@ -69,6 +69,7 @@ typedef struct nbj__dialer {
 nbj_status nbj__dialer_init(nbj__dialer *d, const nbj_allocator *alloc, int epoll_fd, uint64_t racer_tag,
                             uint64_t resolver_tag, const nbj__dial_options *options);
 void nbj__dialer_free(nbj__dialer *d);
+void nbj__dialer_abandon(nbj__dialer *d); /* in a forked child: only closes its copies of the sockets that race */
 
 /* These return NBJ_MORE: under way; NBJ_OK: nbj__dialer_take gives the socket; otherwise |error| says why not:
  * NBJ_E_DNS, NBJ_E_CONNECT_TIMEOUT, NBJ_E_REFUSED, NBJ_E_IO, NBJ_E_NOMEM, NBJ_E_INVALID (the host). Events and calls that

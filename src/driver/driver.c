@@ -144,6 +144,8 @@ static void await_writer(nbj__driver *d)
 static void close_socket(nbj__driver *d)
 {
     await_writer(d);
+    if (d->channel.fd >= 0) /* a forked child may have a copy: it is not to keep it in the epoll set */
+        (void)epoll_ctl(d->epoll_fd, EPOLL_CTL_DEL, d->channel.fd, NULL);
     nbj__channel_close(&d->channel);
     d->first_due = NBJ_TIME_NEVER;
     d->readable = d->ending = d->writable = d->write_failed = false;
@@ -170,6 +172,7 @@ void nbj__driver_free(nbj__driver *d)
 
 void nbj__driver_abandon(nbj__driver *d)
 {
+    nbj__dialer_abandon(&d->dialer);
     close_fd(&d->channel.fd);
     close_fd(&d->wake_fd);
     close_fd(&d->nudge_fd);

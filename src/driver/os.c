@@ -4,7 +4,9 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -43,4 +45,11 @@ const char *nbj__os_error(int error, char *room, size_t len)
 #else
     return strerror_r(error, room, len) == 0 ? room : "network error";
 #endif
+}
+
+void nbj__os_hang_up(int epoll_fd, int fd)
+{
+    (void)epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+    (void)shutdown(fd, SHUT_RDWR);
+    close(fd);
 }
