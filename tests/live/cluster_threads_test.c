@@ -31,7 +31,7 @@ struct world {
     nbj_client *client, *reader;
     nbj_pull *pull;
     th_events events, reader_events;
-    th_problems problems;
+    th_problems problems, not_stored;
     atomic_bool stop;
     atomic_uint stored, deliveries;
     publisher publishers[PUBLISHERS];
@@ -39,18 +39,20 @@ struct world {
 
 /* --- publishing --- */
 
-static void note_outcome(world *w, record *r, nbj_outcome outcome)
+static void note_outcome(world *w, record *r, const nbj_publish_result *result)
 {
-    atomic_store(&r->outcome, (int)outcome);
+    atomic_store(&r->outcome, (int)result->outcome);
     atomic_fetch_add(&r->outcomes, 1);
-    atomic_fetch_add(&w->stored, outcome == NBJ_STORED || outcome == NBJ_DUPLICATE);
+    atomic_fetch_add(&w->stored, nbj_is_stored(result));
+    if (!nbj_is_stored(result))
+        th_problem(&w->not_stored, "%d: %s", (int)result->outcome, result->error.text);
 }
 
 static world *the_world; /* of on_result, whose user is the record */
 
 static void on_result(void *user, const nbj_publish_result *result)
 {
-    note_outcome(the_world, user, result->outcome);
+    note_outcome(the_world, user, result);
 }
 
 static void publish_one(publisher *p)
@@ -66,7 +68,7 @@ static void publish_one(publisher *p)
                                    : nbj_publish_async(w->client, "cl.x", nbj_str(text), o, on_result, r);
     r->sent = st == NBJ_OK || result.outcome != 0;
     if (p->id % 2 == 0 && r->sent)
-        note_outcome(w, r, result.outcome);
+        note_outcome(w, r, &result);
     if (!r->sent && st != NBJ_E_FULL && st != NBJ_E_TIMEOUT)
         th_problem(&w->problems, "publish: %s", nbj_strerror(st));
 }
@@ -181,6 +183,7 @@ static void lose_quorum(world *w)
 static void begin(world *w)
 {
     pthread_mutex_init(&w->problems.lock, NULL);
+    pthread_mutex_init(&w->not_stored.lock, NULL);
     the_world = w;
     w->cluster = ts_cluster_start(NODES, &(ts_server_options){ .jetstream = true });
     th_make_stream(ts_server_port(w->cluster.server[0]), "CL", "cl.>", NODES);
@@ -229,6 +232,8 @@ static void compare(world *w)
     printf("    stored %u, unknown %u, rejected %u; deliveries %u; reconnects %u\n",
            by_outcome[NBJ_STORED] + by_outcome[NBJ_DUPLICATE], by_outcome[NBJ_UNKNOWN], by_outcome[NBJ_REJECTED],
            atomic_load(&w->deliveries), th_count(&w->events, NBJ_EVENT_RECONNECTED));
+    if (w->not_stored.count > 0)
+        printf("    the first that was not stored: %s\n", w->not_stored.first);
 }
 
 static void test_cluster(void **state)
@@ -249,6 +254,7 @@ static void test_cluster(void **state)
     nbj_client_release(w->reader);
     ts_cluster_free(&w->cluster);
     pthread_mutex_destroy(&w->problems.lock);
+    pthread_mutex_destroy(&w->not_stored.lock);
     free(w);
 }
 

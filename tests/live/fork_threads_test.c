@@ -7,9 +7,11 @@
 #include "server.h"
 #include "threads.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #define FD_MAX 1024
@@ -515,13 +517,139 @@ static void test_exec(void **state)
     finish(p);
 }
 
+/* --- children that live on and give nothing back --- */
+
+static pid_t sleeping_child(void)
+{
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        alarm(CHILD_SECONDS);
+        for (;;)
+            pause();
+    }
+    CHECK("fork", pid > 0);
+    return pid;
+}
+
+static void end_child(pid_t pid)
+{
+    kill(pid, SIGKILL);
+    CHECK("waitpid", waitpid(pid, NULL, 0) == pid);
+}
+
+/* What the parent closed is closed for the server, too: a connection that the child keeps up would take its share of a
+ * queue group's messages. */
+static void test_child_lives_on(void **state)
+{
+    parent *p = begin();
+    nbj_sub *sub;
+    nbj_msg *msg;
+
+    (void)state;
+    assert_int_equal(nbj_subscribe(p->client, "fork.queue", NBJ_SUB(.queue_group = "q"), NULL, NULL, &sub), NBJ_OK);
+    assert_int_equal(nbj_flush(p->client, 0), NBJ_OK);
+    pid_t pid = sleeping_child();
+    nbj_client_reconnect(p->client);
+    WAIT_UNTIL(th_count(&p->events, NBJ_EVENT_RECONNECTED) == 1, 5000);
+    assert_int_equal(nbj_flush(p->client, 0), NBJ_OK);
+    ts_raw *r = ts_raw_open(ts_server_port(p->server));
+    for (int i = 0; i < 50; i++)
+        ts_raw_pub(r, "fork.queue", NULL, "?", 1);
+    ts_raw_flush(r);
+    for (int i = 0; i < 50; i++) {
+        assert_int_equal(nbj_sub_next(sub, NBJ_SECONDS(5), &msg), NBJ_OK);
+        nbj_msg_release(msg);
+    }
+    ts_raw_close(r);
+    end_child(pid);
+    nbj_sub_release(sub);
+    finish(p);
+}
+
+static int full_listener(uint16_t *port, int *fillers, int *count)
+{
+    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t len = sizeof a;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
+    assert_int_equal(listen(fd, 0), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
+    *port = ntohs(a.sin_port);
+    for (*count = 0; *count < 4; ++*count) {
+        fillers[*count] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        (void)connect(fillers[*count], (struct sockaddr *)&a, sizeof a);
+    }
+    return fd;
+}
+
+static void accept_all(int listener)
+{
+    int fd;
+
+    while ((fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) >= 0)
+        close(fd);
+}
+
+static uint64_t cpu_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return NBJ_SECONDS(t.tv_sec) + (uint64_t)t.tv_nsec;
+}
+
+/* In the child of a client that is connecting: what it has a copy of goes with the release. */
+static void expect_nothing_left(nbj_client *c, const parent *p)
+{
+    alarm(CHILD_SECONDS);
+    nbj_client_release(c);
+    expect_only_our_descriptors_went(p);
+    _exit(0);
+}
+
+/* An attempt to connect that the parent gave up goes on in the child: that it succeeds there is no news to the parent. */
+static void test_child_keeps_an_attempt(void **state)
+{
+    char url[64];
+    uint16_t port;
+    int fillers[4], count;
+    int listener = full_listener(&port, fillers, &count);
+
+    (void)state;
+    snprintf(url, sizeof url, "nats://127.0.0.1:%u", port);
+    parent *p = calloc(1, sizeof *p); /* for its descriptors */
+    note_descriptors(p->before);
+    nbj_client *c =
+        th_open(NBJ_CLIENT_OPTIONS(.url = url, .retry_first_connect = true, .connect_timeout_ns = NBJ_MILLIS(500),
+                                   .reconnect_first_ns = NBJ_SECONDS(2)));
+    th_sleep_ms(200); /* it waits for the server's SYN */
+    note_descriptors(p->with);
+    pid_t pid = fork();
+    if (pid == 0)
+        expect_nothing_left(c, p);
+    await_child(pid);
+    free(p);
+    pid = sleeping_child();
+    th_sleep_ms(500); /* the attempt is given up */
+    uint64_t cpu = cpu_ns();
+    for (int i = 0; i < count; i++)
+        close(fillers[i]);
+    for (nbj_time until = ts_now() + NBJ_SECONDS(3); ts_now() < until; th_sleep_ms(50))
+        accept_all(listener);
+    CHECK("the parent does not spin", cpu_ns() - cpu < NBJ_MILLIS(500) * (TH_SANITIZED ? 3 : 1));
+    end_child(pid);
+    nbj_client_release(c);
+    close(listener);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_idle),
-        cmocka_unit_test(test_at_work),
-        cmocka_unit_test(test_lock_is_held),
-        cmocka_unit_test(test_exec),
+        cmocka_unit_test(test_idle),           cmocka_unit_test(test_at_work),
+        cmocka_unit_test(test_lock_is_held),   cmocka_unit_test(test_exec),
+        cmocka_unit_test(test_child_lives_on), cmocka_unit_test(test_child_keeps_an_attempt),
     };
 
     if (argc == 2 && strcmp(argv[1], "--count-descriptors") == 0)
