@@ -41,11 +41,15 @@ function(nbj_server_test name server age)
                          ENVIRONMENT "NBJ_TEST_SERVER=${path};NBJ_TEST_SERVER_VERSION=${version}")
 endfunction()
 
-# Registers |command| once per server of NBJ_SERVERS as test |name|@version.
+# Registers |command| once per server of NBJ_SERVERS as test |name|@version. One that starts threads, which its name says,
+# gets the label that the ThreadSanitizer run selects, for the first server.
 function(nbj_live_test name)
     set(age live-newest)
+    if(name MATCHES "_threads$")
+        list(APPEND age threads)
+    endif()
     foreach(server IN LISTS NBJ_SERVERS)
-        nbj_server_test(${name} "${server}" ${age} ${ARGN})
+        nbj_server_test(${name} "${server}" "${age}" ${ARGN})
         set(age live-older)
     endforeach()
 endfunction()

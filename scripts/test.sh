@@ -14,7 +14,7 @@ gcc_stage() { build dev "-DNBJ_SERVERS=$SERVERS"; }
 clang_stage() { build dev-clang && run_ctest dev-clang -L '^unit$'; }
 release_stage() { build release -DNBJ_WERROR=ON; }
 asan_stage() { build asan && NBJ_SIM_SEEDS=$ASAN_SEEDS run_ctest asan -L '^(unit|sim)$'; }
-tsan_stage() { build tsan && run_ctest tsan -L '^threads$'; }
+tsan_stage() { build tsan "-DNBJ_SERVERS=${SERVERS%%;*}" && run_ctest tsan -L '^threads$'; }
 has_threads() { ! ctest --test-dir build/dev -N -L '^threads$' | grep -q 'Total Tests: 0'; }
 
 began=$SECONDS
