@@ -419,7 +419,8 @@ static nbj_status make(const nbj_allocator *alloc, void *ctx)
     nbj__driver *d = (nbj__driver *)ctx;
     nbj_error error = { 0 };
     nbj__lock no_lock = { .is_real = false };
-    nbj__driver_config cfg = { .lock = &no_lock, .session = { .alloc = alloc, .urls = nbj_str("u:p@127.0.0.1:1") },
+    nbj__driver_config cfg = { .lock = &no_lock,
+                               .session = { .alloc = alloc, .urls = nbj_str("u:p@127.0.0.1:1") },
                                .on_event = on_event,
                                .user = &server };
 

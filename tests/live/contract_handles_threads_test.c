@@ -351,7 +351,8 @@ static void provoke_event(scene *s, ts_raw *r)
 {
     switch (s->event) {
     case NBJ_EVENT_CONNECTED:
-    case NBJ_EVENT_WRITABLE: /* not with threads */
+    case NBJ_EVENT_WRITABLE:       /* not with threads */
+    case NBJ_EVENT_ATTEMPT_FAILED: /* tests/live/credentials_test.c */
         break;
     case NBJ_EVENT_DISCONNECTED:
     case NBJ_EVENT_RECONNECTED:
