@@ -276,7 +276,11 @@ void nbj__session_lose(nbj__session *s, nbj_status status, const char *text, nbj
 
 void nbj__session_lost(nbj__session *s, nbj_status status, const char *text, nbj_time now)
 {
+    bool is_known = s->hangup_is_due; /* we gave it up before the driver saw its end */
+
     s->driver_is_busy = s->hangup_is_due = false;
+    if (is_known)
+        return;
     if (s->phase == NBJ__PHASE_DIALING || s->phase == NBJ__PHASE_SHAKING || s->phase == NBJ__PHASE_READY)
         nbj__session_lose(s, status, text, now);
 }

@@ -371,6 +371,21 @@ static void test_same_seed_same_life(void **state)
     }
 }
 
+/* Another thread asks for a new connection while the driver reads the old one's end. */
+static void test_a_loss_after_a_reconnect_is_not_one_of_the_next_connection(void **state)
+{
+    (void)state;
+    fix_connect(&f, NULL);
+    nbj__session_reconnect(f.s, f.now);
+    assert_int_equal(nbj__session_phase(f.s), NBJ__PHASE_DIALING);
+    f.is_open = false;
+    nbj__session_lost(f.s, NBJ_E_EOF, NULL, f.now);
+    assert_int_equal(nbj__session_phase(f.s), NBJ__PHASE_DIALING);
+    fix_pump(&f);
+    assert_non_null(strstr(fix_events(&f), "DIAL"));
+    fix_close(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -392,6 +407,7 @@ int main(void)
         cmocka_unit_test(test_close_in_every_phase),
         cmocka_unit_test(test_bad_options),
         cmocka_unit_test(test_same_seed_same_life),
+        cmocka_unit_test(test_a_loss_after_a_reconnect_is_not_one_of_the_next_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

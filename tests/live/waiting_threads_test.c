@@ -317,6 +317,8 @@ static void test_nothing_is_told_after_closed(void **state)
     WAIT_UNTIL(closed == 1, 5000);
     assert_int_equal(nbj_sub_next(sub, 0, &msg), NBJ_OK);
     nbj_msg_release(msg);
+    for (int n = 0; n < 50; n++)
+        ts_breathe();
     nbj_sub_release(sub);
     nbj_client_release(c);
     assert_int_equal(closed, 1);
