@@ -664,7 +664,12 @@ void nbj__driver_wake(nbj__driver *d)
     poke(d->wake_fd);
 }
 
-bool nbj__driver_is_roused(const nbj__driver *d)
+bool nbj__driver_is_nudged(const nbj__driver *d)
 {
-    return d->is_woken || d->is_nudged;
+    return d->is_nudged;
+}
+
+bool nbj__driver_is_woken(const nbj__driver *d)
+{
+    return d->is_woken;
 }

@@ -75,7 +75,8 @@ void nbj__driver_flush(nbj__driver *d);
 void nbj__driver_read(nbj__driver *d, nbj_time due);
 void nbj__driver_nudge(nbj__driver *d);           /* ends the waiting; from any thread with the lock */
 void nbj__driver_wake(nbj__driver *d);            /* ends nbj__driver_wait likewise */
-bool nbj__driver_is_roused(const nbj__driver *d); /* by either, and has not begun to do anything yet */
+bool nbj__driver_is_nudged(const nbj__driver *d); /* and has not begun to do anything yet */
+bool nbj__driver_is_woken(const nbj__driver *d);  /* likewise */
 
 bool nbj__driver_has_output(const nbj__driver *d); /* something waits to be written */
 

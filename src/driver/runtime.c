@@ -261,14 +261,20 @@ static bool is_worth_writing(nbj__runtime *rt)
     return true;
 }
 
+/* Whoever leads was roused. The I/O thread that was, and finds another thread leading, does nothing. */
+static bool is_on_the_way(const nbj__runtime *rt)
+{
+    return rt->leader != NULL ? nbj__driver_is_nudged(rt->cfg.driver) : nbj__driver_is_woken(rt->cfg.driver);
+}
+
 void nbj__runtime_kick(nbj__runtime *rt)
 {
     const nbj__session *s = nbj__driver_session(rt->cfg.driver);
 
     if (rt->io_leads || !nbj__driver_can_write(rt->cfg.driver)) /* it is about to be written, or cannot be now */
         return;
-    if (nbj__driver_is_roused(rt->cfg.driver) && nbj__session_outgoing(s) < WRITE_SELF_BYTES)
-        return; /* whoever leads is on the way */
+    if (is_on_the_way(rt) && nbj__session_outgoing(s) < WRITE_SELF_BYTES)
+        return;
     if (is_worth_writing(rt))
         nbj__driver_write(rt->cfg.driver);
     rouse_after_writing(rt);
