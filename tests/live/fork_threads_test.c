@@ -592,14 +592,6 @@ static void accept_all(int listener)
         close(fd);
 }
 
-static uint64_t cpu_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return NBJ_SECONDS(t.tv_sec) + (uint64_t)t.tv_nsec;
-}
-
 /* In the child of a client that is connecting: what it has a copy of goes with the release. */
 static void expect_nothing_left(nbj_client *c, const parent *p)
 {
@@ -633,12 +625,12 @@ static void test_child_keeps_an_attempt(void **state)
     free(p);
     pid = sleeping_child();
     th_sleep_ms(500); /* the attempt is given up */
-    uint64_t cpu = cpu_ns();
+    uint64_t cpu = th_cpu_ns();
     for (int i = 0; i < count; i++)
         close(fillers[i]);
     for (nbj_time until = ts_now() + NBJ_SECONDS(3); ts_now() < until; th_sleep_ms(50))
         accept_all(listener);
-    CHECK("the parent does not spin", cpu_ns() - cpu < NBJ_MILLIS(500) * (TH_SANITIZED ? 3 : 1));
+    CHECK("the parent does not spin", th_cpu_ns() - cpu < NBJ_MILLIS(500) * (TH_SANITIZED ? 3 : 1));
     end_child(pid);
     nbj_client_release(c);
     close(listener);

@@ -37,14 +37,6 @@ static void restore_descriptors(const struct rlimit *before)
     assert_int_equal(setrlimit(RLIMIT_NOFILE, before), 0);
 }
 
-static uint64_t cpu_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return NBJ_SECONDS(t.tv_sec) + (uint64_t)t.tv_nsec;
-}
-
 /* --- opening --- */
 
 static void test_open_without_descriptors(void **state)
@@ -164,14 +156,14 @@ static void check_works(nbj_client *c, const char *subject)
 static void check_without_descriptors(nbj_client *c)
 {
     nbj_msg *reply;
-    uint64_t cpu = cpu_ns();
+    uint64_t cpu = th_cpu_ns();
     nbj_time began = ts_now();
 
     assert_int_equal(nbj_request(c, "limits.none", nbj_str("?"), NBJ_REQUEST(.timeout_ns = NBJ_MILLIS(800)), &reply),
                      NBJ_E_TIMEOUT);
     uint64_t took = ts_now() - began;
     CHECK("neither early nor late", took >= NBJ_MILLIS(800) && took < NBJ_MILLIS(800) + th_margin_ns());
-    CHECK("it does not spin", cpu_ns() - cpu < NBJ_MILLIS(300) * (TH_SANITIZED ? 4 : 1));
+    CHECK("it does not spin", th_cpu_ns() - cpu < NBJ_MILLIS(300) * (TH_SANITIZED ? 4 : 1));
     CHECK("it is not connected", !nbj_client_is_connected(c));
     CHECK("it has not given up", nbj_client_state_of(c) == NBJ_CLIENT_RECONNECTING);
 }

@@ -150,11 +150,16 @@ static void check_black_holes_found(setting *s)
 static void test_dead_while_idle(void **state)
 {
     setting *s = begin(PING_NS);
+    th_sleeper sleeper;
 
     (void)state;
+    th_sleep_in(&sleeper, s->client);
     check_black_holes_found(s);
     check_found(s, "a stall both ways", ts_proxy_stall, 3);
     check_found(s, "a stall to us", ts_proxy_stall, 1u << TS_TO_CLIENT);
+    th_check_rests("a waiting thread");
+    th_wake_up(&sleeper);
+    th_check_rests("an idle client");
     finish(s);
 }
 

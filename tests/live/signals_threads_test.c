@@ -90,6 +90,7 @@ typedef struct setting {
     th_events events;
     atomic_bool stop;
     atomic_uint done;
+    th_sleeper sleeper;
 } setting;
 
 static atomic_uint interruptions;
@@ -161,6 +162,7 @@ static void open_setting(setting *s)
     assert_int_equal(nbj_subscribe(s->client, "none", NULL, NULL, NULL, &s->none), NBJ_OK);
     assert_int_equal(nbj_subscribe(s->responder, "echo", NULL, on_echo, s, &s->echo), NBJ_OK);
     assert_int_equal(nbj_flush(s->responder, 0), NBJ_OK);
+    th_sleep_in(&s->sleeper, s->client);
 }
 
 /* Each of |threads| a thousand times a second. */
@@ -199,6 +201,7 @@ static void test_interrupted(void **state)
     CHECK("they were interrupted", atomic_load(&interruptions) > th_amount(1500) / 4);
     assert_int_equal(th_count(&s->events, NBJ_EVENT_DISCONNECTED), 0);
     sigaction(SIGUSR1, &before, NULL);
+    th_wake_up(&s->sleeper);
     nbj_sub_release(s->silent);
     nbj_sub_release(s->none);
     nbj_sub_release(s->echo);

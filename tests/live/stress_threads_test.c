@@ -315,6 +315,9 @@ static void end(stress *w)
     assert_int_equal(nbj_publish_flush(w->client, NBJ_SECONDS(20), &unfinished), NBJ_OK);
     assert_int_equal(unfinished, 0);
     assert_int_equal(nbj_flush(w->client, NBJ_SECONDS(10)), NBJ_OK);
+    WAIT_UNTIL(nbj_sub_stats_of(w->callback_sub).pending == 0, 20000);
+    assert_int_equal(nbj_unsubscribe(w->callback_sub, 0), NBJ_OK);
+    th_check_rests("after the storm");
     atomic_store(&w->stop_reads, true);
     for (unsigned i = 0; i < READERS; i++) {
         pthread_join(w->readers[i].thread, NULL);

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
@@ -147,7 +148,60 @@ static inline nbj_client *th_open(const nbj_client_options *options)
     return c;
 }
 
+/* --- a thread that waits for what never comes, and so leads whenever nobody else does --- */
+
+typedef struct th_sleeper {
+    nbj_sub *sub;
+    pthread_t thread;
+    nbj_status status;
+} th_sleeper;
+
+static inline void *th_sleeper_main(void *arg)
+{
+    th_sleeper *s = arg;
+    nbj_msg *msg;
+
+    s->status = nbj_sub_next(s->sub, NBJ_SECONDS(100), &msg);
+    nbj_msg_release(msg);
+    return NULL;
+}
+
+static inline void th_sleep_in(th_sleeper *s, nbj_client *c)
+{
+    assert_int_equal(nbj_subscribe(c, "nobody.publishes.here", NULL, NULL, NULL, &s->sub), NBJ_OK);
+    s->thread = th_start(th_sleeper_main, s);
+}
+
+/* Before the client is released. */
+static inline void th_wake_up(th_sleeper *s)
+{
+    (void)!nbj_unsubscribe(s->sub, 0); /* with its client it has ended already */
+    pthread_join(s->thread, NULL);
+    assert_int_equal(s->status, NBJ_E_ENDED);
+    nbj_sub_release(s->sub);
+}
+
 /* --- the process --- */
+
+/* Processor time so far, of all threads. */
+static inline uint64_t th_cpu_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return NBJ_SECONDS(t.tv_sec) + (uint64_t)t.tv_nsec;
+}
+
+/* Fails the test when the process, which has nothing to do, does not rest. */
+static inline void th_check_rests(const char *name)
+{
+    uint64_t before = th_cpu_ns();
+
+    th_sleep_ms(300);
+    if (th_cpu_ns() - before > NBJ_MILLIS(100))
+        TS_FAIL("%s: %llu ms of processor time in 300 ms", name,
+                (unsigned long long)((th_cpu_ns() - before) / 1000000));
+}
 
 /* Entries of |directory|, as numbers, into |out|; returns how many, without the descriptor that reads them. */
 static inline size_t th_entries(const char *directory, int *out, size_t max)
