@@ -4,6 +4,7 @@
  * said to be stored is what another client finds in the stream. */
 #define _GNU_SOURCE
 
+#include "certs.h"
 #include "proxy.h"
 #include "server.h"
 #include "threads.h"
@@ -45,6 +46,7 @@ typedef struct reader {
 
 struct stress {
     ts_server *server;
+    ts_certs *certs; /* NULL: without TLS */
     ts_proxy *proxy;
     nbj_client *client, *responder;
     th_events events;
@@ -262,8 +264,9 @@ static void open_clients(stress *w)
 {
     char url[64];
 
-    snprintf(url, sizeof url, "nats://127.0.0.1:%u", ts_proxy_port(w->proxy));
+    snprintf(url, sizeof url, "%s://127.0.0.1:%u", w->certs != NULL ? "tls" : "nats", ts_proxy_port(w->proxy));
     w->client = th_open(NBJ_CLIENT_OPTIONS(.url = url, .on_event = th_on_event, .user_data = &w->events,
+                                           .tls_ca_file = w->certs != NULL ? ts_certs_path(w->certs, "ca.pem") : NULL,
                                            .reconnect_first_ns = NBJ_MILLIS(2), .reconnect_max_ns = NBJ_MILLIS(50),
                                            .publish_max_messages = 256));
     w->responder = th_open(NBJ_CLIENT_OPTIONS(.url = ts_server_url(w->server), .reconnect_first_ns = NBJ_MILLIS(2),
@@ -374,17 +377,21 @@ static void compare(stress *w)
     CHECK("much was stored", by_outcome[NBJ_STORED] > by_outcome[NBJ_UNKNOWN] + by_outcome[NBJ_REJECTED]);
 }
 
-static void test_stress(void **state)
+/* With TLS only the tormented client uses it. */
+static void run_stress(ts_certs *certs, unsigned ms)
 {
     stress *w = calloc(1, sizeof *w);
+    char config[1000] = "";
 
-    (void)state;
+    if (certs != NULL)
+        snprintf(config, sizeof config, "%s\nallow_non_tls: true", ts_certs_config(certs, "server", ""));
     pthread_mutex_init(&w->problems.lock, NULL);
-    w->server = ts_server_start(&(ts_server_options){ .jetstream = true });
+    w->certs = certs;
+    w->server = ts_server_start(&(ts_server_options){ .jetstream = true, .config = config });
     w->proxy = ts_proxy_start(ts_server_port(w->server));
     th_make_stream(ts_server_port(w->server), "ST", "st.>", 1);
     open_clients(w);
-    run(w, th_amount(6000));
+    run(w, ms);
     end(w);
     th_no_problem(&w->problems);
     compare(w);
@@ -398,9 +405,24 @@ static void test_stress(void **state)
     free(w);
 }
 
+static void test_plain(void **state)
+{
+    (void)state;
+    run_stress(NULL, th_amount(6000));
+}
+
+static void test_tls(void **state)
+{
+    ts_certs *certs = ts_certs_make();
+
+    (void)state;
+    run_stress(certs, th_amount(3000));
+    ts_certs_free(certs);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_stress) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_plain), cmocka_unit_test(test_tls) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
