@@ -5,6 +5,7 @@
 #include "support/alloc_fail.h"
 #include "support/check.h"
 
+#include <assert.h>
 #include <nbj/nbj.h>
 #include <stdlib.h>
 
@@ -114,6 +115,86 @@ static void test_client_of_another_version(void **state)
     nbj_client_release(NULL);
 }
 
+/* What a program has that was compiled before clients had threads, credentials in files and TLS: its struct ended so. */
+typedef struct former_client_options {
+    size_t struct_size;
+    const char *url, *name, *user, *password, *token, *inbox_prefix;
+    nbj_event_fn *on_event;
+    void *user_data;
+    const nbj_allocator *alloc;
+    uint64_t connect_timeout_ns, ping_interval_ns, write_timeout_ns, reconnect_first_ns, reconnect_max_ns;
+    uint64_t max_outgoing_bytes;
+    uint32_t max_pings_out, max_reconnects, publish_max_messages, reserved;
+    uint64_t publish_max_bytes;
+    bool no_randomize, no_reconnect, retry_first_connect, ignore_discovered, auth_errors_are_fatal;
+    bool fail_requests_on_loss, wait_when_full, no_echo, verbose, pedantic;
+    char reserved_bools[6];
+} former_client_options;
+
+static_assert(sizeof(former_client_options) == offsetof(nbj_client_options, cluster_id),
+              "fields are added at the end, or in place of reserved ones that were 0");
+static_assert(offsetof(former_client_options, publish_max_bytes) == offsetof(nbj_client_options, publish_max_bytes) &&
+                  offsetof(former_client_options, pedantic) == offsetof(nbj_client_options, pedantic),
+              "no field has moved");
+
+static void test_a_program_compiled_before(void **state)
+{
+    (void)state;
+    former_client_options *o = malloc(sizeof *o); /* exactly, so that a sanitizer sees one octet too far */
+    nbj_client *c = NULL;
+    nbj_error error = { 0 };
+    nbj_client_options read;
+
+    assert_non_null(o);
+    *o = (former_client_options){ .struct_size = sizeof *o,
+                                  .url = "nats://127.0.0.1:1",
+                                  .name = "former",
+                                  .retry_first_connect = true,
+                                  .pedantic = true };
+    assert_int_equal(nbj__options_read(&read, sizeof read, o), NBJ_OK);
+    assert_string_equal(read.name, "former");
+    assert_true(read.pedantic && read.retry_first_connect);
+    assert_false(read.tls || read.tls_first || read.tls_insecure_skip_verify);
+    assert_null(read.cluster_id);
+    assert_null(read.credentials_file);
+    assert_null(read.tls_server_name);
+    assert_true(read.on_credentials == NULL);
+    assert_int_equal(read.open_timeout_ns, 0);
+    assert_int_equal(nbj_loop_open(&c, (const nbj_client_options *)(const void *)o, &error), NBJ_OK);
+    nbj_client_release(c);
+    assert_int_equal(nbj_client_open(&c, (const nbj_client_options *)(const void *)o, &error), NBJ_OK);
+    assert_int_equal(nbj_client_state_of(c), NBJ_CLIENT_CONNECTING);
+    nbj_client_release(c);
+    o->retry_first_connect = false;
+    assert_int_equal(nbj_client_open(&c, (const nbj_client_options *)(const void *)o, &error), NBJ_E_REFUSED);
+    assert_null(c);
+    free(o);
+}
+
+/* Fields of today, seen through the size of each field's end. */
+static void test_client_options_of_every_size(void **state)
+{
+    (void)state;
+    static const size_t ends[] = {
+        offsetof(nbj_client_options, credentials_file), offsetof(nbj_client_options, nkey_seed_file),
+        offsetof(nbj_client_options, on_credentials),   offsetof(nbj_client_options, tls_ca_file),
+        offsetof(nbj_client_options, tls_server_name),  offsetof(nbj_client_options, dns_timeout_ns),
+        offsetof(nbj_client_options, open_timeout_ns),  sizeof(nbj_client_options),
+    };
+    nbj_client_options whole = { .url = "nats://127.0.0.1:1", .cluster_id = "c", .open_timeout_ns = NBJ_SECONDS(1) };
+
+    for (size_t i = 0; i < COUNT(ends); i++) {
+        void *o = malloc(ends[i]);
+        nbj_client *c = NULL;
+        assert_non_null(o);
+        whole.struct_size = ends[i];
+        memcpy(o, &whole, ends[i]);
+        assert_int_equal(nbj_client_open(&c, o, NULL), NBJ_E_REFUSED);
+        assert_null(c);
+        free(o);
+    }
+}
+
 static void test_bad_client_options(void **state)
 {
     (void)state;
@@ -177,6 +258,8 @@ int main(void)
         cmocka_unit_test(test_no_size),
         cmocka_unit_test(test_macros_set_the_size),
         cmocka_unit_test(test_client_of_another_version),
+        cmocka_unit_test(test_a_program_compiled_before),
+        cmocka_unit_test(test_client_options_of_every_size),
         cmocka_unit_test(test_bad_client_options),
         cmocka_unit_test(test_allocation_failures),
     };
