@@ -19,22 +19,19 @@ static void on_request(void *user, nbj_sub *sub, const nbj_msg *msg)
 {
     service *s = user;
     nbj_bytes text = nbj_msg_data(msg);
-    char to[256], answer[256];
+    char answer[256];
     size_t len = 0;
 
     (void)sub;
-    if (nbj_msg_reply(msg).len == 0)
-        return; /* nobody wants to know */
-    snprintf(to, sizeof to, "%.*s", NBJ_FMT(nbj_msg_reply(msg)));
     while (len < text.len && len < sizeof answer) {
         answer[len] = (char)toupper(text.ptr[len]);
         len++;
     }
-    nbj_status st = nbj_send(s->client, to, nbj_view(answer, len), NULL);
-    if (st != NBJ_OK)
-        fprintf(stderr, "service: not answered: %s\n", nbj_strerror(st));
-    else
+    nbj_status st = nbj_respond(msg, nbj_view(answer, len), NULL);
+    if (st == NBJ_OK)
         s->answered++;
+    else if (st != NBJ_E_NOT_FOUND) /* nobody wants to know */
+        fprintf(stderr, "service: not answered: %s\n", nbj_strerror(st));
 }
 
 /* What goes wrong later mends itself; it is only reported. */

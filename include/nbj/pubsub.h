@@ -34,6 +34,11 @@ typedef struct nbj_send_options {
 NBJ_API NBJ_CHECKED nbj_status nbj_send(nbj_client *client, const char *subject, nbj_bytes data,
                                         const nbj_send_options *options);
 
+/** Answers a request: sends to the reply subject of @p msg, which the client that received it must outlive.
+ *  @param options  NULL: none. Its reply is for a conversation that goes on.
+ *  @retval NBJ_E_NOT_FOUND  The message has no reply subject: nobody wants to know. Otherwise as nbj_send(). */
+NBJ_API NBJ_CHECKED nbj_status nbj_respond(const nbj_msg *msg, nbj_bytes data, const nbj_send_options *options);
+
 typedef struct nbj_sub nbj_sub; /**< A subscription. Opaque. */
 
 /** Gets each message of a subscription; @p msg is valid until it returns, unless retained. */

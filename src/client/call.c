@@ -5,6 +5,10 @@
 
 #include "base/heap.h"
 
+#define CALLS_MAX 65536u   /* with callbacks that have not run */
+#define REPLIES_MAX 65536u /* of one call, that nobody was told of yet */
+#define REPLY_BYTES_MAX (64u << 20)
+
 static void run_call(nbj__task *task);
 
 static void begin(nbj_client *c, nbj__client_call *call, nbj__waiter *waiter)
@@ -16,16 +20,20 @@ static void begin(nbj_client *c, nbj__client_call *call, nbj__waiter *waiter)
     nbj__list_push(&c->calls, &call->node);
 }
 
-nbj__client_call *nbj__client_call_new(nbj_client *c, nbj__report_fn *report, void *user)
+nbj_status nbj__client_call_new(nbj_client *c, nbj__report_fn *report, void *user, nbj__client_call **out)
 {
+    *out = NULL;
+    if (c->callback_calls >= CALLS_MAX)
+        return NBJ_E_FULL;
     nbj__client_call *call = nbj__client_need_callbacks(c) == NBJ_OK ? nbj__alloc0(c->alloc, sizeof *call) : NULL;
-
     if (call == NULL)
-        return NULL;
+        return NBJ_E_NOMEM;
     begin(c, call, NULL);
+    c->callback_calls++;
     call->report = report;
     call->user = user;
-    return call;
+    *out = call;
+    return NBJ_OK;
 }
 
 static void end(nbj__client_call *call)
@@ -38,6 +46,7 @@ static void end(nbj__client_call *call)
 void nbj__client_call_free(nbj__client_call *call)
 {
     end(call);
+    call->client->callback_calls--;
     nbj__free(call->client->alloc, call, sizeof *call);
 }
 
@@ -75,11 +84,27 @@ static void tell(nbj__client_call *call, const nbj__event *ev)
         nbj__client_call_free(call);
 }
 
+/* One that cannot be kept is missed by the call's outcome. */
+static void keep_reply(nbj__client_call *call, const nbj_msg *msg)
+{
+    bool full = call->reply_count >= REPLIES_MAX || call->reply_bytes + nbj__msg_size(msg) > REPLY_BYTES_MAX;
+    nbj_status st = full ? NBJ_E_FULL : nbj__queue_push(&call->replies, msg);
+
+    if (st != NBJ_OK) {
+        call->missed = st;
+        return;
+    }
+    call->reply_count++;
+    call->reply_bytes += nbj__msg_size(msg);
+}
+
 /* With threads: whoever waits, or the callback thread, finds it in the call. */
 static void keep(nbj__client_call *call, const nbj__event *ev)
 {
-    if (ev->msg != NULL && nbj__queue_push(&call->replies, ev->msg) != NBJ_OK && call->done)
-        call->status = NBJ_E_NOMEM;
+    if (ev->msg != NULL)
+        keep_reply(call, ev->msg);
+    if (call->done && call->status == NBJ_OK)
+        call->status = call->missed;
     if (call->waiter == NULL)
         nbj__callbacks_post(&call->client->callbacks, &call->task);
     else if (call->done)
@@ -122,6 +147,10 @@ static void run_call(nbj__task *task)
     bool is_single = call->core.kind == NBJ__CALL_REQUEST;
     nbj_msg *msg = nbj__queue_take(&call->replies);
 
+    if (msg != NULL) {
+        call->reply_count--;
+        call->reply_bytes -= nbj__msg_size(msg);
+    }
     if (msg != NULL && !is_single) {
         report(call, NBJ_MORE, msg);
         nbj__callbacks_post(&call->client->callbacks, task);

@@ -51,9 +51,10 @@ struct nbj_client {
     nbj__results *results;       /* outcomes whose callbacks have not run; with threads */
     unsigned publishers_waiting; /* threads in nbj_publish() for room */
     nbj__list pulls;
-    nbj__list calls;    /* of requests, flushes and the like */
-    nbj__list watchers; /* threads that wait for this client to change */
-    bool draining;      /* from nbj_client_drain() on: publishes get their outcomes, then the session drains */
+    nbj__list calls;       /* of requests, flushes and the like */
+    size_t callback_calls; /* of those, with a callback that has not run */
+    nbj__list watchers;    /* threads that wait for this client to change */
+    bool draining;         /* from nbj_client_drain() on: publishes get their outcomes, then the session drains */
     bool session_drains;
     bool is_closed; /* CLOSED came from the session */
     bool closed_is_told;
@@ -110,6 +111,8 @@ struct nbj__client_call {
     nbj__report_fn *report;
     nbj__waiter *waiter; /* of the thread that waits for it; NULL: it is told by a callback */
     nbj__queue replies;  /* that nobody was told of yet */
+    size_t reply_count, reply_bytes;
+    nbj_status missed; /* why a reply could not be kept; NBJ_OK: none was missed */
     bool done;
     nbj_status status; /* once done */
     uint64_t took_ns;
@@ -121,8 +124,8 @@ struct nbj__client_call {
     void *user;
 };
 
-/* A new call that reports by callback; NULL: no memory, also for its thread. */
-nbj__client_call *nbj__client_call_new(nbj_client *c, nbj__report_fn *report, void *user);
+/* A new call that reports by callback. NBJ_E_FULL: too many wait for theirs; NBJ_E_NOMEM, also for the thread. */
+nbj_status nbj__client_call_new(nbj_client *c, nbj__report_fn *report, void *user, nbj__client_call **out);
 void nbj__client_call_free(nbj__client_call *call);
 
 /* Enters, and begins a zeroed call that its thread waits for. NBJ_E_WOULD_BLOCK under a loop. */

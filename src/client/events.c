@@ -5,7 +5,9 @@
 #include "base/heap.h"
 #include "base/text.h"
 
-#define EVENTS_MAX 256u /* that wait for the callback; a server that errs without end does not fill the memory */
+/* Events that wait for the callback: a server that errs, or comes and goes, without end does not fill the memory. */
+#define EVENTS_MAX 256u
+#define CHANGES_MAX 4096u /* connected, lost, reconnected: more than these are only missed by a callback that hangs */
 
 typedef struct event_note {
     nbj__node node;
@@ -20,7 +22,8 @@ typedef struct event_note {
 static void post(nbj_client *c, nbj_event_type type, const nbj_error *error, nbj_bytes subject)
 {
     bool may_be_left_out = type == NBJ_EVENT_SERVER_ERROR || type == NBJ_EVENT_SLOW || type == NBJ_EVENT_DISCOVERED;
-    event_note *e = c->event_count < EVENTS_MAX || !may_be_left_out ? nbj__alloc0(c->alloc, sizeof *e) : NULL;
+    bool has_room = c->event_count < (may_be_left_out ? EVENTS_MAX : CHANGES_MAX);
+    event_note *e = has_room ? nbj__alloc0(c->alloc, sizeof *e) : NULL;
 
     if (e == NULL)
         return;

@@ -36,13 +36,13 @@ static bool is_sent(void *arg)
     return s->status != NBJ_E_WOULD_BLOCK;
 }
 
-nbj_status nbj_send(nbj_client *client, const char *subject, nbj_bytes data, const nbj_send_options *options)
+static nbj_status send_to(nbj_client *client, nbj_bytes subject, nbj_bytes data, const nbj_send_options *options)
 {
     nbj_send_options o = { 0 };
 
     if (options != NULL && nbj__options_read(&o, sizeof o, options) != NBJ_OK)
         return NBJ_E_INVALID;
-    nbj__outgoing m = { .subject = nbj_str(subject),
+    nbj__outgoing m = { .subject = subject,
                         .reply = nbj_str(o.reply),
                         .headers = o.headers,
                         .header_count = o.header_count,
@@ -57,6 +57,16 @@ nbj_status nbj_send(nbj_client *client, const char *subject, nbj_bytes data, con
             s.status = NBJ_E_TIMEOUT;
     }
     return nbj__client_leave_sent(client, s.status);
+}
+
+nbj_status nbj_send(nbj_client *client, const char *subject, nbj_bytes data, const nbj_send_options *options)
+{
+    return send_to(client, nbj_str(subject), data, options);
+}
+
+nbj_status nbj_respond(const nbj_msg *msg, nbj_bytes data, const nbj_send_options *options)
+{
+    return msg->reply.len > 0 ? send_to(msg->client, msg->reply, data, options) : NBJ_E_NOT_FOUND;
 }
 
 /* --- subscribing --- */

@@ -51,9 +51,9 @@ static nbj_status request_async(nbj_client *c, nbj__call_kind kind, const char *
     nbj_status st = nbj__client_enter(c);
     if (st != NBJ_OK)
         return st;
-    nbj__client_call *call = nbj__client_call_new(c, report_reply, user);
-    st = NBJ_E_NOMEM;
-    if (call != NULL) {
+    nbj__client_call *call = NULL;
+    st = nbj__client_call_new(c, report_reply, user, &call);
+    if (st == NBJ_OK) {
         call->fn.reply = fn;
         st = ask(call, kind, subject, data, &o);
         if (st != NBJ_OK)
@@ -81,9 +81,9 @@ nbj_status nbj_flush_async(nbj_client *client, uint64_t timeout_ns, nbj_flush_fn
     nbj_status st = nbj__client_enter(client);
     if (st != NBJ_OK)
         return st;
-    nbj__client_call *call = nbj__client_call_new(client, report_flush, user);
-    st = NBJ_E_NOMEM;
-    if (call != NULL) {
+    nbj__client_call *call = NULL;
+    st = nbj__client_call_new(client, report_flush, user, &call);
+    if (st == NBJ_OK) {
         nbj_time now = nbj__os_now();
         call->fn.flush = on_done;
         st = nbj__session_flush(client->session, &call->core, deadline(timeout_ns, now), now);

@@ -92,9 +92,9 @@ nbj_status nbj_stream_ensure_async(nbj_client *client, const nbj_stream_config *
         st = nbj__client_enter(client);
     if (st != NBJ_OK)
         return st;
-    nbj__client_call *call = nbj__client_call_new(client, report_created, user);
-    st = NBJ_E_NOMEM;
-    if (call != NULL) {
+    nbj__client_call *call = NULL;
+    st = nbj__client_call_new(client, report_created, user, &call);
+    if (st == NBJ_OK) {
         call->fn.done = on_done;
         st = ask(call, &c, timeout_ns);
         if (st != NBJ_OK)
