@@ -14,6 +14,7 @@ typedef struct record {
     atomic_uint outcomes, delivered;
     atomic_int outcome;
     bool sent;
+    unsigned stored; /* times, in the stream; asked for only where something was not delivered */
 } record;
 
 typedef struct world world;
@@ -213,11 +214,41 @@ static void stop_publishers(world *w)
     th_no_problem(&w->problems);
 }
 
+static void note_stored(void *user, const ts_raw_msg *m)
+{
+    world *w = user;
+    unsigned id = 0, n = 0;
+
+    if (sscanf(ts_show(m->payload.ptr, m->payload.len), "%u %u", &id, &n) == 2 && id < PUBLISHERS && n < PER_PUBLISHER)
+        w->publishers[id].records[n].stored++;
+}
+
+/* Whose fault it is: the stream's, which lost them, or that of the consumer's two sides. */
+static void explain_missing(world *w)
+{
+    unsigned lost = 0, count = missing(w);
+
+    th_read_stream(ts_server_port(w->cluster.server[0]), "CL", note_stored, w);
+    for (unsigned i = 0; i < PUBLISHERS; i++) {
+        for (unsigned n = 0; n < w->publishers[i].published; n++) {
+            record *k = &w->publishers[i].records[n];
+            int outcome = atomic_load(&k->outcome);
+            bool is_stored = outcome == NBJ_STORED || outcome == NBJ_DUPLICATE;
+            lost += is_stored && atomic_load(&k->delivered) == 0 && k->stored == 0;
+        }
+    }
+    TS_FAIL("of %u said to be stored %u were not delivered; %u of these are not in the stream (%u deliveries, pull "
+            "state %d)",
+            atomic_load(&w->stored), count, lost, atomic_load(&w->deliveries), (int)nbj_pull_state_of(w->pull));
+}
+
 static void compare(world *w)
 {
     unsigned by_outcome[NBJ_UNKNOWN + 1] = { 0 };
 
-    WAIT_UNTIL(missing(w) == 0, 40000);
+    for (nbj_time until = ts_now() + NBJ_SECONDS(30); missing(w) > 0; th_sleep_ms(20))
+        if (ts_now() > until)
+            explain_missing(w);
     for (unsigned i = 0; i < PUBLISHERS; i++) {
         for (unsigned n = 0; n < w->publishers[i].published; n++) {
             record *r = &w->publishers[i].records[n];
