@@ -223,7 +223,8 @@ static void note_stored(void *user, const ts_raw_msg *m)
         w->publishers[id].records[n].stored++;
 }
 
-/* Whose fault it is: the stream's, which lost them, or that of the consumer's two sides. */
+/* Whose fault it is: the stream's, which lost them, or that of the consumer's two sides. Servers before 2.10 have lost
+ * the last that were acknowledged before the quorum was killed: their leader had more messages than who followed it. */
 static void explain_missing(world *w)
 {
     unsigned lost = 0, count = missing(w);
@@ -237,6 +238,10 @@ static void explain_missing(world *w)
             lost += is_stored && atomic_load(&k->delivered) == 0 && k->stored == 0;
         }
     }
+    if (lost == count && !ts_server_is_at_least(w->cluster.server[0], 2, 10, 0)) {
+        printf("    the server lost %u messages that it had acknowledged\n", lost);
+        return;
+    }
     TS_FAIL("of %u said to be stored %u were not delivered; %u of these are not in the stream (%u deliveries, pull "
             "state %d)",
             atomic_load(&w->stored), count, lost, atomic_load(&w->deliveries), (int)nbj_pull_state_of(w->pull));
@@ -246,9 +251,10 @@ static void compare(world *w)
 {
     unsigned by_outcome[NBJ_UNKNOWN + 1] = { 0 };
 
-    for (nbj_time until = ts_now() + NBJ_SECONDS(30); missing(w) > 0; th_sleep_ms(20))
-        if (ts_now() > until)
-            explain_missing(w);
+    for (nbj_time until = ts_now() + NBJ_SECONDS(30); missing(w) > 0 && ts_now() < until;)
+        th_sleep_ms(20);
+    if (missing(w) > 0)
+        explain_missing(w);
     for (unsigned i = 0; i < PUBLISHERS; i++) {
         for (unsigned n = 0; n < w->publishers[i].published; n++) {
             record *r = &w->publishers[i].records[n];
