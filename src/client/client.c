@@ -212,7 +212,7 @@ nbj_status nbj_client_open(nbj_client **out, const nbj_client_options *options, 
     nbj_status st = new_client(&c, options, &o, true, error);
 
     *out = NULL;
-    if (st != NBJ_OK)
+    if (c == NULL)
         return st;
     nbj__runtime_config cfg = { .alloc = c->alloc,
                                 .lock = &c->lock,

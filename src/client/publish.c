@@ -329,7 +329,7 @@ nbj_status nbj_publish(nbj_client *client, const char *subject, nbj_bytes data, 
                        nbj_publish_result *result)
 {
     nbj_publish_options o;
-    nbj_publish_result unwanted;
+    nbj_publish_result unwanted = { .outcome = NBJ_UNKNOWN };
     waiting w = { .result = result != NULL ? result : &unwanted };
     nbj__publish_user whom = { (void (*)(void))waited_for, &w };
 
