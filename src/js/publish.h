@@ -15,7 +15,7 @@
 #define NBJ_JS_PUBLISH_H
 
 #include "conn/session.h"
-#include "js/reply.h"
+#include "js/pub_ack.h"
 
 typedef enum nbj__publish_state {
     NBJ__PUBLISH_WAITING = 1,

@@ -108,29 +108,3 @@ nbj_status nbj__js_reply_parse(const nbj_msg *msg, nbj__js_about about, nbj__jso
     *out = NULL;
     return st;
 }
-
-static bool copy_name(char *to, size_t cap, nbj_bytes name)
-{
-    nbj__text t = nbj__text_into(to, cap);
-
-    nbj__text_add_bytes(&t, name);
-    return !t.cut;
-}
-
-nbj_status nbj__pub_ack_parse(const nbj_msg *msg, nbj__pub_ack *out, nbj_error *error)
-{
-    nbj__json *o = NULL;
-
-    *out = (nbj__pub_ack){ 0 };
-    nbj_status st = nbj__js_reply_parse(msg, (nbj__js_about){ NULL, NULL }, &o, error);
-    if (st != NBJ_OK)
-        return st;
-    bool whole = copy_name(out->stream, sizeof out->stream, nbj__json_text(o, "stream")) &&
-                 copy_name(out->domain, sizeof out->domain, nbj__json_text(o, "domain"));
-    out->sequence = nbj__json_u64(o, "seq");
-    out->duplicate = nbj__json_bool(o, "duplicate");
-    nbj__json_free(o);
-    if (!whole || out->stream[0] == '\0' || out->sequence == 0)
-        return bad_reply(error, "a publish acknowledgement without stream or sequence");
-    return NBJ_OK;
-}

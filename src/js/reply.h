@@ -18,14 +18,4 @@ nbj_status nbj__js_reply_parse(const nbj_msg *msg, nbj__js_about about, nbj__jso
 /* The status for an err_code of the API; by |code| where that is not known. */
 nbj_status nbj__js_status(int64_t code, int64_t err_code);
 
-typedef struct nbj__pub_ack {
-    char stream[256]; /* longest legal name and its NUL */
-    char domain[256];
-    uint64_t sequence;
-    bool duplicate;
-} nbj__pub_ack;
-
-/* Reads a stream's answer to a publish. As nbj__js_reply_parse; NBJ_E_BAD_REPLY where stream or sequence is missing. */
-nbj_status nbj__pub_ack_parse(const nbj_msg *msg, nbj__pub_ack *out, nbj_error *error);
-
 #endif

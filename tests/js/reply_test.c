@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Answers of JetStream: js/reply.h. */
+#include "js/pub_ack.h"
 #include "js/reply.h"
 
 #include "support/check.h"
@@ -171,17 +172,52 @@ static void test_out_of_memory(void **state)
     if (!ts_malloc_fail_works())
         skip();
     ts_malloc_fail_arm(0); /* the JSON library's; it does not survive the loss of every later one */
-    nbj_status st = nbj__pub_ack_parse(&m, &ack, &error);
+    nbj_status st = nbj__pub_ack_read(&m, &ack, &error);
     assert_true(ts_malloc_fail_disarm());
     assert_int_equal(st, NBJ_E_NOMEM);
     assert_int_equal(error.status, NBJ_E_NOMEM);
 }
 
+/* What servers of each version write is read without the JSON library; what is a little different is not. */
+static void test_the_usual_form(void **state)
+{
+    (void)state;
+    static const char *const usual[] = {
+        "{\"stream\":\"S\", \"seq\":1}",
+        "{\"stream\":\"S\",\"seq\":12}",
+        "{\"stream\":\"S\",\"seq\":12,\"duplicate\": true}",
+        "{\"stream\":\"S\", \"seq\":1,\"duplicate\": true}",
+        "{\"stream\":\"S\",\"seq\":12,\"domain\":\"hub\"}",
+        "{\"stream\":\"S\",\"seq\":9999999999999999999,\"domain\":\"hub\",\"duplicate\":true}",
+    };
+    static const char *const other[] = {
+        "",
+        "{",
+        "{\"stream\":\"S\",\"seq\":1",
+        "{\"stream\":\"S\",\"seq\":1} ",
+        "{\"stream\":\"\",\"seq\":1}",
+        "{\"stream\":\"S\",\"seq\":0}",
+        "{\"stream\":\"S\",\"seq\":01}",
+        "{\"stream\":\"S\",\"seq\":12345678901234567890}",
+        "{\"stream\":\"S\\u0041\",\"seq\":1}",
+        "{\"stream\":\"S\xc3\xa9\",\"seq\":1}",
+        "{\"seq\":1,\"stream\":\"S\"}",
+        "{\"stream\":\"S\",\"seq\":1,\"val\":\"1\"}",
+        "{\"error\":{\"code\":503,\"err_code\":10008}}",
+    };
+    nbj__pub_ack ack;
+    for (size_t i = 0; i < COUNT(usual); i++)
+        CHECK(usual[i], nbj__pub_ack_scan(nbj_str(usual[i]), &ack) && strcmp(ack.stream, "S") == 0);
+    for (size_t i = 0; i < COUNT(other); i++)
+        CHECK(other[i], !nbj__pub_ack_scan(nbj_str(other[i]), &ack));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_acks),       cmocka_unit_test(test_bad_acks), cmocka_unit_test(test_error_codes),
-        cmocka_unit_test(test_error_text), cmocka_unit_test(test_reply),    cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_acks),           cmocka_unit_test(test_bad_acks), cmocka_unit_test(test_error_codes),
+        cmocka_unit_test(test_error_text),     cmocka_unit_test(test_reply),    cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_the_usual_form),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

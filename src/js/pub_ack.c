@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "js/pub_ack.h"
+
+#include "base/text.h"
+#include "js/reply.h"
+
+/* --- as servers write it: {"stream":"S", "seq":1,"domain":"D","duplicate":true} --- */
+
+static bool take(nbj_bytes *rest, const char *text, size_t len)
+{
+    if (rest->len < len || memcmp(rest->ptr, text, len) != 0)
+        return false;
+    *rest = nbj_view(rest->ptr + len, rest->len - len);
+    return true;
+}
+#define TAKE(rest, literal) take(rest, literal, sizeof(literal) - 1)
+
+/* Printable ASCII up to the quote, nothing in it escaped. */
+static bool take_text(nbj_bytes *rest, char *out, size_t cap)
+{
+    size_t n = 0;
+
+    while (n < rest->len && rest->ptr[n] != '"') {
+        if (rest->ptr[n] < 0x20 || rest->ptr[n] > 0x7e || rest->ptr[n] == '\\')
+            return false;
+        n++;
+    }
+    if (n == 0 || n >= cap || n == rest->len)
+        return false;
+    memcpy(out, rest->ptr, n);
+    out[n] = '\0';
+    *rest = nbj_view(rest->ptr + n + 1, rest->len - n - 1);
+    return true;
+}
+
+static bool take_number(nbj_bytes *rest, uint64_t *out)
+{
+    uint64_t n = 0;
+    size_t i = 0;
+
+    while (i < rest->len && i < 19 && rest->ptr[i] >= '0' && rest->ptr[i] <= '9')
+        n = n * 10 + (uint64_t)(rest->ptr[i++] - '0');
+    if (i == 0 || rest->ptr[0] == '0')
+        return false;
+    *out = n;
+    *rest = nbj_view(rest->ptr + i, rest->len - i);
+    return true;
+}
+
+bool nbj__pub_ack_scan(nbj_bytes rest, nbj__pub_ack *out)
+{
+    out->domain[0] = '\0';
+    out->duplicate = false;
+    if (!TAKE(&rest, "{\"stream\":\"") || !take_text(&rest, out->stream, sizeof out->stream) || !TAKE(&rest, ","))
+        return false;
+    (void)TAKE(&rest, " ");
+    if (!TAKE(&rest, "\"seq\":") || !take_number(&rest, &out->sequence))
+        return false;
+    if (TAKE(&rest, ",\"domain\":\"") && !take_text(&rest, out->domain, sizeof out->domain))
+        return false;
+    out->duplicate = TAKE(&rest, ",\"duplicate\":true") || TAKE(&rest, ",\"duplicate\": true");
+    return TAKE(&rest, "}") && rest.len == 0;
+}
+
+/* --- anything --- */
+
+static bool copy_name(char *to, size_t cap, nbj_bytes name)
+{
+    nbj__text t = nbj__text_into(to, cap);
+
+    nbj__text_add_bytes(&t, name);
+    return !t.cut;
+}
+
+nbj_status nbj__pub_ack_read(const nbj_msg *msg, nbj__pub_ack *out, nbj_error *error)
+{
+    nbj__json *o = NULL;
+
+    *out = (nbj__pub_ack){ 0 };
+    nbj_status st = nbj__js_reply_parse(msg, (nbj__js_about){ NULL, NULL }, &o, error);
+    if (st != NBJ_OK)
+        return st;
+    bool whole = copy_name(out->stream, sizeof out->stream, nbj__json_text(o, "stream")) &&
+                 copy_name(out->domain, sizeof out->domain, nbj__json_text(o, "domain"));
+    out->sequence = nbj__json_u64(o, "seq");
+    out->duplicate = nbj__json_bool(o, "duplicate");
+    nbj__json_free(o);
+    if (!whole || out->stream[0] == '\0' || out->sequence == 0)
+        return nbj__error_set(error, NBJ_E_BAD_REPLY,
+                              "an answer of JetStream could not be read: a publish acknowledgement without stream or ",
+                              "sequence", (char *)NULL);
+    return NBJ_OK;
+}
+
+nbj_status nbj__pub_ack_parse(const nbj_msg *msg, nbj__pub_ack *out, nbj_error *error)
+{
+    return nbj__pub_ack_scan(msg->payload, out) ? NBJ_OK : nbj__pub_ack_read(msg, out, error);
+}
