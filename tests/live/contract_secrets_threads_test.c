@@ -18,7 +18,8 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define INFO "INFO {\"server_id\":\"I\",\"version\":\"2.10.0\",\"headers\":true,\"auth_required\":true}\r\n"
-#define LEN 24
+#define LEN 48
+#define TAIL 16   /* of it, which is searched for: an allocator writes over the beginning of what it gets back */
 #define VEIL 0x80 /* makes of the secret what is no text */
 #define PIECE 65536
 #define SHADOW ((size_t)1 << 28) /* larger ones are not memory but a sanitizer's shadow of it */
@@ -31,9 +32,9 @@ static bool is_secret(const uint8_t *at)
 {
     size_t n = 0;
 
-    while (n < LEN && (at[n] ^ VEIL) == veiled[n])
+    while (n < TAIL && (at[n] ^ VEIL) == veiled[LEN - TAIL + n])
         n++;
-    return n == LEN;
+    return n == TAIL;
 }
 
 /* Occurrences in |from| … |to| of this process's memory. */
@@ -45,12 +46,12 @@ static unsigned count_in(int mem, size_t from, size_t to)
     while (from < to) {
         size_t want = to - from < sizeof piece ? to - from : sizeof piece;
         ssize_t got = pread(mem, piece, want, (off_t)from);
-        if (got < LEN)
+        if (got < TAIL)
             break;
-        for (size_t i = 0; i + LEN <= (size_t)got; i++)
+        for (size_t i = 0; i + TAIL <= (size_t)got; i++)
             found += is_secret(piece + i);
         memset(piece, 0, sizeof piece);
-        from += (size_t)got - (from + (size_t)got < to ? LEN - 1 : 0);
+        from += (size_t)got - (from + (size_t)got < to ? TAIL - 1 : 0);
     }
     return found;
 }
@@ -190,8 +191,20 @@ static void test_no_secret_is_left_behind(void **state)
     }
 }
 
-int main(void)
+/* The dynamic linker, when it looks a function up at its first call, saves vector registers on the stack, and with them
+ * what was copied last. Programs whose secrets matter are linked with -z now, as distributions do. */
+static void bind_now(char *const *argv)
 {
+    if (getenv("LD_BIND_NOW") != NULL)
+        return;
+    setenv("LD_BIND_NOW", "1", 1);
+    execv("/proc/self/exe", argv);
+}
+
+int main(int argc, char **argv)
+{
+    (void)argc;
+    bind_now(argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_no_secret_is_left_behind),
     };
