@@ -48,6 +48,8 @@ void nbj__client_after_turn(void *client)
     if (nbj__session_phase(c->session) == NBJ__PHASE_CLOSED)
         return;
     nbj_time now = nbj__os_now();
+    if (!nbj__client_has_threads(c)) /* else who changes a state has it told */
+        nbj__client_report_pulls(c);
     if (now < js_deadline(c))
         return;
     while (nbj__publisher_on_time(&c->publisher, now, &r))
