@@ -65,7 +65,7 @@ void nbj__callbacks_post(nbj__callbacks *c, nbj__task *task)
         return;
     nbj__list_push(&c->tasks, &task->node);
     if (c->waits)
-        pthread_cond_broadcast(&c->changed);
+        c->lock->signal_due = &c->changed;
 }
 
 void nbj__callbacks_cancel(nbj__callbacks *c, nbj__task *task)

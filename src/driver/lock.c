@@ -9,7 +9,7 @@ nbj_status nbj__lock_init(nbj__lock *l, bool is_real)
 {
     pthread_mutexattr_t attributes;
 
-    l->is_real = is_real;
+    *l = (nbj__lock){ .is_real = is_real };
     if (!is_real)
         return NBJ_OK;
     if (pthread_mutexattr_init(&attributes) != 0)
@@ -48,6 +48,9 @@ void nbj__cond_wait(pthread_cond_t *c, nbj__lock *l, nbj_time due)
     struct timespec until = { .tv_sec = (time_t)(due / NBJ_SECONDS(1)), .tv_nsec = (long)(due % NBJ_SECONDS(1)) };
 
     assert(l->is_real);
+    if (l->signal_due != NULL)
+        pthread_cond_broadcast(l->signal_due);
+    l->signal_due = NULL;
     if (due == NBJ_TIME_NEVER)
         pthread_cond_wait(c, &l->mutex);
     else

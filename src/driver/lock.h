@@ -11,6 +11,7 @@
 typedef struct nbj__lock {
     bool is_real;
     pthread_mutex_t mutex;
+    pthread_cond_t *signal_due; /* sent when the lock is dropped: who is woken sooner would only wait for the lock */
 } nbj__lock;
 
 nbj_status nbj__lock_init(nbj__lock *l, bool is_real); /* NBJ_E_NOMEM */
@@ -24,8 +25,12 @@ static inline void nbj__lock_take(nbj__lock *l)
 
 static inline void nbj__lock_drop(nbj__lock *l)
 {
-    if (l->is_real)
-        pthread_mutex_unlock(&l->mutex);
+    if (!l->is_real)
+        return;
+    if (l->signal_due != NULL)
+        pthread_cond_broadcast(l->signal_due);
+    l->signal_due = NULL;
+    pthread_mutex_unlock(&l->mutex);
 }
 
 /* A condition that is waited for with a real lock, by the monotonic clock. */
