@@ -4,7 +4,8 @@
 #include <assert.h>
 
 #define FIRST_CAP 4096u
-#define KEEP_CAP 262144u /* an emptied buffer keeps at most this, unless a good part of it was needed */
+#define KEEP_CAP 262144u /* an emptied buffer keeps at most this … */
+#define QUIET 8u         /* … when it was emptied so often in a row without a good part of it having been needed */
 
 void nbj__buf_init(nbj__buf *b, const nbj_allocator *alloc, size_t limit)
 {
@@ -109,9 +110,9 @@ void nbj__buf_consume(nbj__buf *b, size_t len)
     b->head += len;
     if (b->head < b->tail)
         return;
-    bool was_needed = b->tail > b->cap / 4; /* busy times go on; what one burst took goes back when they are over */
+    b->quiet = b->tail > b->cap / 4 ? 0 : b->quiet + 1; /* busy times go on; what a burst took goes back after them */
     b->head = b->tail = 0;
-    if (b->cap > KEEP_CAP && !was_needed)
+    if (b->cap > KEEP_CAP && b->quiet >= QUIET)
         nbj__buf_free(b);
 }
 

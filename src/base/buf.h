@@ -15,8 +15,9 @@ typedef struct nbj__buf {
     size_t head; /* first octet in use */
     size_t tail; /* one past the last octet in use; head <= tail <= cap */
     size_t cap;
-    size_t limit; /* most octets in use at once */
-    bool secret;  /* octets are overwritten when they are taken, and all memory before it is given back */
+    size_t limit;   /* most octets in use at once */
+    uint32_t quiet; /* how often in a row it was emptied with little in it */
+    bool secret;    /* octets are overwritten when they are taken, and all memory before it is given back */
 } nbj__buf;
 
 void nbj__buf_init(nbj__buf *b, const nbj_allocator *alloc, size_t limit);

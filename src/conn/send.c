@@ -7,6 +7,8 @@
 #include "wire/headers.h"
 #include "wire/subject.h"
 
+#define AHEAD_BYTES (1u << 20)
+
 bool nbj__session_has_connection(const nbj__session *s)
 {
     return (s->phase == NBJ__PHASE_SHAKING || s->phase == NBJ__PHASE_READY) && !s->hangup_is_due;
@@ -37,6 +39,16 @@ nbj_bytes nbj__session_tx(nbj__session *s)
     return out;
 }
 
+/* So little waits that there is room for whoever waits for it. */
+static bool has_room(const nbj__session *s)
+{
+    size_t most = s->opt.max_outgoing_bytes;
+
+    if (nbj__session_is_ready(s) && most > AHEAD_BYTES)
+        most = AHEAD_BYTES;
+    return nbj__outbox_len(&s->out) <= most / 2;
+}
+
 void nbj__session_sent(nbj__session *s, size_t len, nbj_time now)
 {
     if (s->out_is_lost) { /* what was written last counts, although the connection is gone */
@@ -53,7 +65,7 @@ void nbj__session_sent(nbj__session *s, size_t len, nbj_time now)
             s->leave_quota -= len;
     }
     s->blocked_since = nbj__session_has_tx(s) ? now : NBJ_TIME_NEVER;
-    if (s->wants_writable && nbj__outbox_len(&s->out) <= s->opt.max_outgoing_bytes / 2) {
+    if (s->wants_writable && has_room(s)) {
         s->wants_writable = false;
         nbj__session_note(s, NBJ__EV_WRITABLE);
     }
@@ -88,6 +100,13 @@ nbj_status nbj__session_check(const nbj__session *s, const nbj__outgoing *m)
     return m->header_count > 0 && !info->headers ? NBJ_E_NO_HEADERS : NBJ_OK;
 }
 
+/* Who may wait for room waits sooner while the server takes what is sent: what is written soon is still in the processor's
+ * caches. */
+static bool is_ahead(const nbj__session *s)
+{
+    return s->opt.wait_when_full && nbj__session_is_ready(s) && nbj__outbox_len(&s->out) > AHEAD_BYTES;
+}
+
 static nbj_status count_published(nbj__session *s, nbj_status st, size_t size)
 {
     if (st == NBJ_E_FULL && s->opt.wait_when_full) {
@@ -107,6 +126,8 @@ nbj_status nbj__session_publish(nbj__session *s, const nbj__outgoing *m)
 
     if (st == NBJ_OK)
         st = nbj__session_check(s, m);
+    if (st == NBJ_OK && is_ahead(s))
+        return count_published(s, NBJ_E_FULL, 0);
     return st == NBJ_OK ? count_published(s, nbj__outbox_publish(&s->out, m), nbj__outgoing_size(m)) : st;
 }
 

@@ -159,7 +159,7 @@ nbj_status nbj__channel_send(nbj__channel *c, nbj_bytes octets, size_t *taken)
         nbj__tls_sent(c->tls, (size_t)n);
     else
         *taken = (size_t)n;
-    return NBJ_OK;
+    return (size_t)n < out.len ? NBJ_MORE : NBJ_OK; /* asked again at once it would take a few octets each time */
 }
 
 bool nbj__channel_has_output(const nbj__channel *c)

@@ -228,6 +228,15 @@ void nbj__driver_forget(nbj__driver *d, const nbj__ready *ready)
     }
 }
 
+bool nbj__driver_is_wake_only(const nbj__ready *ready)
+{
+    for (int i = 0; i < ready->count; i++) {
+        if (ready->events[i].data.u64 != NBJ__TAG_WAKE)
+            return false;
+    }
+    return true;
+}
+
 static int milliseconds_until(nbj_time due)
 {
     nbj_time now = due == NBJ_TIME_NEVER || due == 0 ? 0 : nbj__os_now();
@@ -238,7 +247,13 @@ static int milliseconds_until(nbj_time due)
 
 void nbj__driver_wait(nbj__driver *d, nbj_time due, nbj__ready *ready)
 {
-    int n = epoll_wait(d->epoll_fd, ready->events, NBJ__READY_MAX, milliseconds_until(due));
+    nbj_time now = due == NBJ_TIME_NEVER || due == 0 ? 0 : nbj__os_now();
+    bool is_short = due > now && due - now < NBJ_MILLIS(1);
+    struct timespec brief = { .tv_nsec = is_short ? (long)(due - now) : 0 };
+    int n = is_short ? epoll_pwait2(d->epoll_fd, ready->events, NBJ__READY_MAX, &brief, NULL) : -1;
+
+    if (n < 0) /* or the kernel does not know it: 5.11 */
+        n = epoll_wait(d->epoll_fd, ready->events, NBJ__READY_MAX, milliseconds_until(due));
 
     ready->count = n > 0 ? n : 0;
 }

@@ -55,6 +55,8 @@ void nbj__driver_wait(nbj__driver *d, nbj_time due, nbj__ready *ready);
 
 void nbj__driver_forget(nbj__driver *d, const nbj__ready *ready); /* what it said is for somebody else */
 
+bool nbj__driver_is_wake_only(const nbj__ready *ready); /* it said nothing but what nbj__driver_wake causes */
+
 /* Does all that can be done now. |ready| NULL: asks the epoll set. NBJ_OK, or NBJ_E_CLOSED when the session's last event
  * has been given out. */
 nbj_status nbj__driver_process(nbj__driver *d, const nbj__ready *ready);

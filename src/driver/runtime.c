@@ -13,6 +13,7 @@
 
 #define BURST_NS NBJ_MICROS(50) /* a second message within it is one of many */
 #define LOOK_NS NBJ_MILLIS(100)
+#define TAIL_NS NBJ_MICROS(100) /* after which a burst's end is written by the I/O thread */
 #define WRITE_SELF_BYTES 32768u /* so much is worth a system call of the caller's */
 
 struct nbj__runtime {
@@ -26,6 +27,7 @@ struct nbj__runtime {
     nbj_time lead_wakes_at; /* when the leader's does; 0: it is awake */
     nbj_time look_at;       /* a deadline that a leader was to keep; looked at even when it is one no more */
     nbj_time last_write;    /* by a caller */
+    nbj_time write_at;      /* when the I/O thread writes the end of a burst; NBJ_TIME_NEVER: there is none */
 };
 
 static nbj_time deadline(const nbj__runtime *rt)
@@ -62,8 +64,9 @@ static void pass_lead(nbj__runtime *rt)
  * to wake this thread. */
 static nbj_time sleeps_until(const nbj__runtime *rt)
 {
+    if (rt->leader == NULL && rt->write_at != NBJ_TIME_NEVER)
+        return rt->write_at;
     nbj_time due = deadline(rt);
-
     if (rt->leader == NULL)
         return due;
     nbj_time soon = nbj__time_add(nbj__os_now(), LOOK_NS);
@@ -79,6 +82,16 @@ static void lead_by_io(nbj__runtime *rt, const nbj__ready *ready)
     pass_lead(rt);
 }
 
+/* Whether the I/O thread was only roused to write the end of a burst, and that goes on. */
+static bool is_too_early(nbj__runtime *rt, const nbj__ready *ready)
+{
+    bool early = rt->write_at != NBJ_TIME_NEVER && nbj__driver_is_wake_only(ready) && nbj__os_now() < rt->write_at;
+
+    if (!early)
+        rt->write_at = NBJ_TIME_NEVER;
+    return early;
+}
+
 static void *io_main(void *arg)
 {
     nbj__runtime *rt = arg;
@@ -86,7 +99,7 @@ static void *io_main(void *arg)
 
     nbj__lock_take(rt->cfg.lock);
     while (!rt->stopping) {
-        if (rt->leader == NULL)
+        if (rt->leader == NULL && !is_too_early(rt, &ready))
             lead_by_io(rt, &ready);
         else
             nbj__driver_forget(rt->cfg.driver, &ready);
@@ -111,6 +124,7 @@ nbj_status nbj__runtime_start(nbj__runtime **out, const nbj__runtime_config *cfg
     if (rt == NULL)
         return nbj__error_set(error, NBJ_E_NOMEM, nbj_strerror(NBJ_E_NOMEM), (char *)NULL);
     rt->cfg = *cfg;
+    rt->write_at = NBJ_TIME_NEVER;
     nbj__list_init(&rt->waiters);
     nbj_status st = nbj__thread_start(&rt->io_thread, "nbj-io", io_main, rt, error);
     if (st != NBJ_OK) {
@@ -249,34 +263,40 @@ void nbj__runtime_done(nbj__waiter *w)
 
 /* --- what others cause --- */
 
-/* Whether a caller is to write by itself: not while it could add much more before the system call returns. */
-static bool is_worth_writing(nbj__runtime *rt)
-{
-    nbj_time now = nbj__os_now();
-    bool lone = nbj__time_since(rt->last_write, now) >= BURST_NS;
-
-    if (!lone && nbj__session_outgoing(nbj__driver_session(rt->cfg.driver)) < WRITE_SELF_BYTES)
-        return false;
-    rt->last_write = now;
-    return true;
-}
-
 /* Whoever leads was roused. The I/O thread that was, and finds another thread leading, does nothing. */
 static bool is_on_the_way(const nbj__runtime *rt)
 {
     return rt->leader != NULL ? nbj__driver_is_nudged(rt->cfg.driver) : nbj__driver_is_woken(rt->cfg.driver);
 }
 
+/* One of many messages is left to whoever leads. The I/O thread gives them 100 us to become more: roused at once, it would
+ * fight with the caller for the lock, and for little. */
+static void leave_to_leader(nbj__runtime *rt, nbj_time now)
+{
+    if (rt->leader != NULL) {
+        rouse(rt);
+        return;
+    }
+    rt->write_at = nbj__time_add(now, TAIL_NS);
+    if (rt->write_at < rt->io_wakes_at)
+        nbj__driver_wake(rt->cfg.driver);
+}
+
 void nbj__runtime_kick(nbj__runtime *rt)
 {
-    const nbj__session *s = nbj__driver_session(rt->cfg.driver);
+    bool is_little = nbj__session_outgoing(nbj__driver_session(rt->cfg.driver)) < WRITE_SELF_BYTES;
 
     if (rt->io_leads || !nbj__driver_can_write(rt->cfg.driver)) /* it is about to be written, or cannot be now */
         return;
-    if (is_on_the_way(rt) && nbj__session_outgoing(s) < WRITE_SELF_BYTES)
+    if (is_little && (is_on_the_way(rt) || (rt->leader == NULL && rt->write_at != NBJ_TIME_NEVER)))
         return;
-    if (is_worth_writing(rt))
-        nbj__driver_write(rt->cfg.driver);
+    nbj_time now = nbj__os_now();
+    if (is_little && nbj__time_since(rt->last_write, now) < BURST_NS) {
+        leave_to_leader(rt, now);
+        return;
+    }
+    rt->last_write = now;
+    nbj__driver_write(rt->cfg.driver);
     rouse_after_writing(rt);
 }
 

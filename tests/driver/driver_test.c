@@ -203,12 +203,18 @@ static void test_back_pressure(void **state)
     TURN_UNTIL(ends_with("C"));
     server.is_deaf = true;
     nbj__outgoing m = { .subject = nbj_str("big"), .payload = nbj_view(payload, 1000) };
-    nbj_status st;
-    while ((st = nbj__session_publish(session(), &m)) == NBJ_OK)
-        expected += 3 + 1 + 3 + 1 + 4 + 2 + 1000 + 2;
-    assert_int_equal(st, NBJ_E_WOULD_BLOCK);
-    for (int i = 0; i < 20; i++)
+    for (int full = 0; full < 20;) { /* until the kernel's buffers take nothing any more, either */
+        nbj_status st = nbj__session_publish(session(), &m);
+        if (st == NBJ_OK) {
+            expected += 3 + 1 + 3 + 1 + 4 + 2 + 1000 + 2;
+            full = 0;
+            continue;
+        }
+        assert_int_equal(st, NBJ_E_WOULD_BLOCK);
         (void)turn();
+        full++;
+    }
+    size_t before = strlen(trail);
     assert_true(nbj__session_outgoing(session()) > 0);
     assert_true(nbj__driver_deadline(driver) > nbj__os_now()); /* waits for the descriptor, without spinning */
     nbj_time until = nbj__os_now() + NBJ_SECONDS(20);
@@ -218,7 +224,7 @@ static void test_back_pressure(void **state)
         (void)turn();
     }
     assert_int_equal(got, expected);
-    assert_string_equal(trail, "CW"); /* there is room again, said once */
+    assert_true(strlen(trail) == before + 1 && ends_with("W")); /* there is room again, said once */
     end();
 }
 
