@@ -19,6 +19,17 @@ static size_t split(nbj_bytes subject, nbj_bytes *token)
     return n;
 }
 
+bool nbj__is_ack_subject(nbj_bytes reply)
+{
+    size_t dots = 0;
+
+    if (reply.len <= 8 || memcmp(reply.ptr, "$JS.ACK.", 8) != 0)
+        return false;
+    for (size_t i = 0; i < reply.len; i++)
+        dots += reply.ptr[i] == '.';
+    return dots >= 8;
+}
+
 nbj_status nbj__ack_subject_parse(nbj_bytes subject, nbj__delivery *out)
 {
     nbj_bytes token[TOKENS_MAX];

@@ -16,6 +16,9 @@ typedef struct nbj__delivery { /* views into the subject */
     uint64_t pending;      /* messages behind it for this consumer */
 } nbj__delivery;
 
+/* Whether it is one at all: enough to answer it. */
+bool nbj__is_ack_subject(nbj_bytes reply);
+
 /* NBJ_E_NOT_JETSTREAM: not such a subject. */
 nbj_status nbj__ack_subject_parse(nbj_bytes subject, nbj__delivery *out);
 

@@ -409,9 +409,7 @@ void nbj__pull_stop(nbj__pull *p)
 
 nbj_status nbj__pull_settle(nbj__session *session, const nbj_msg *msg, nbj_bytes what)
 {
-    nbj__delivery d;
-
-    if (nbj__ack_subject_parse(msg->reply, &d) != NBJ_OK)
+    if (!nbj__is_ack_subject(msg->reply))
         return NBJ_E_NOT_JETSTREAM;
     nbj__outgoing m = { .subject = msg->reply, .payload = what };
     return nbj__session_publish(session, &m);

@@ -18,14 +18,45 @@ static bool is_word(nbj_bytes s)
     return true;
 }
 
+#define EACH(octet) (0x0101010101010101u * (octet))
+
+/* The high bit of each of eight octets that is |octet|; those of |x| are below 0x80. */
+static inline uint64_t equal_octets(uint64_t x, uint8_t octet)
+{
+    return ~((x ^ EACH(octet)) + EACH(0x7f)) & EACH(0x80);
+}
+
+/* Whether the eight octets |x|, in the order of their addresses from the lowest on, are printable, without wildcards, and
+ * without two dots in a row. |after_dot|: a dot, or the beginning, comes before them. */
+static inline bool are_plain(uint64_t x, bool after_dot)
+{
+    uint64_t dots = equal_octets(x, '.');
+    uint64_t bad = (x & EACH(0x80)) | (~((x | EACH(0x80)) - EACH(0x21)) & EACH(0x80)) | (dots & (dots >> 8));
+
+    if (bad != 0) /* what follows counts on ASCII */
+        return false;
+    return (equal_octets(x, '*') | equal_octets(x, '>') | equal_octets(x, 0x7f)) == 0 &&
+           !(after_dot && (dots & 0x80) != 0);
+}
+
 /* Whether |s| is ASCII words with a '.' between them, and nothing in it that wants a closer look. */
 static bool is_plain(nbj_bytes s)
 {
     uint8_t before = '.';
+    size_t i = 0;
 
-    for (size_t i = 0; i < s.len; i++) {
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    for (; s.len - i >= 8; i += 8) {
+        uint64_t eight;
+        memcpy(&eight, s.ptr + i, sizeof eight);
+        if (!are_plain(eight, before == '.'))
+            return false;
+        before = s.ptr[i + 7];
+    }
+#endif
+    for (; i < s.len; i++) {
         uint8_t c = s.ptr[i];
-        if (c <= '*' || c == '>' || c >= 0x7f || (c == '.' && before == '.'))
+        if (c <= ' ' || c == '*' || c == '>' || c >= 0x7f || (c == '.' && before == '.'))
             return false;
         before = c;
     }
