@@ -5,10 +5,13 @@
 #include "client/options.h"
 #include "driver/os.h"
 
+#define TURN_NS NBJ_MILLIS(1) /* of callbacks of one subscription, while others have messages too */
+
 struct nbj_sub {
     nbj__sub core;
     nbj_client *client;
     nbj__task task;
+    nbj__queue taken; /* by the callback thread: out of the lock's sight, waiting for their callback */
     nbj_msg_fn *on_msg;
     nbj_sub_end_fn *on_end;
     void *user;
@@ -140,6 +143,7 @@ static void free_sub(nbj_sub *sub)
     nbj_client *c = sub->client;
 
     nbj__list_remove(&sub->task.node);
+    nbj__queue_clear(&sub->taken);
     nbj__session_sub_clear(c->session, &sub->core);
     nbj__free(c->alloc, sub, sizeof *sub);
     if (c->runtime != NULL)
@@ -204,40 +208,61 @@ void nbj__client_on_sub(nbj_client *c, const nbj__event *ev)
     nbj__client_changed(&sub->watchers);
 }
 
-static void run_messages(nbj_sub *sub, const nbj__segment *messages)
+typedef struct handled {
+    size_t msgs, bytes;
+} handled;
+
+static void run_segment(nbj_sub *sub, nbj__segment *messages, handled *h)
 {
-    for (const nbj_msg *m = nbj__segment_first(messages); m != NULL && !sub->released && !sub->client->released;
-         m = m->next)
-        sub->on_msg(sub->user, sub, m);
+    for (const nbj_msg *m = nbj__segment_first(messages); m != NULL; m = m->next) {
+        if (!sub->released && !sub->client->released)
+            sub->on_msg(sub->user, sub, m);
+        h->msgs++;
+        h->bytes += nbj__msg_size(m);
+    }
+    nbj__segment_free(messages);
 }
 
-/* Hands a segment's worth of messages to the program, or tells it the end; what is left has its turn after others. */
+/* Without the lock, which is fought for while messages stream in: for as long as others may wait for their turn. */
+static handled run_taken(nbj_sub *sub)
+{
+    nbj_time until = nbj__time_add(nbj__os_now(), TURN_NS);
+    handled h = { 0 };
+
+    do {
+        run_segment(sub, nbj__queue_take_segment(&sub->taken), &h);
+    } while (!nbj__queue_is_empty(&sub->taken) && nbj__os_now() < until);
+    return h;
+}
+
+/* Hands messages to the program, or tells it the end; what is left has its turn after others. */
 static void run_sub(nbj__task *task)
 {
     nbj_sub *sub = NBJ__ITEM(task, nbj_sub, task);
     nbj_client *c = sub->client;
-    nbj__segment *messages = sub->on_msg != NULL ? nbj__sub_take_segment(&sub->core) : NULL;
-    bool ends = messages == NULL && sub->has_ended && !sub->end_is_told && sub->on_end != NULL;
+    handled h = { 0 };
+
+    if (sub->on_msg != NULL && nbj__queue_is_empty(&sub->taken))
+        sub->taken = nbj__sub_take_all(&sub->core);
+    bool has_messages = !nbj__queue_is_empty(&sub->taken);
+    bool ends = !has_messages && sub->has_ended && !sub->end_is_told && sub->on_end != NULL;
 
     sub->depth++;
     sub->end_is_told = sub->end_is_told || ends;
     nbj__client_let_go(c);
-    if (messages != NULL)
-        run_messages(sub, messages);
+    if (has_messages)
+        h = run_taken(sub);
     else if (ends && !sub->released && !c->released)
         sub->on_end(sub->user, sub, sub->why);
     nbj__client_come_back(c);
     sub->depth--;
-    if (messages != NULL) {
-        nbj__session_handled(c->session, &sub->core, messages);
-        nbj__segment_free(messages);
-    }
+    nbj__session_handled(c->session, &sub->core, h.msgs, h.bytes);
     if (c->draining)
         nbj__runtime_wake(c->runtime);
     if (sub->free_after) {
         free_sub(sub);
         nbj__client_come_back(c); /* the callback thread has a client as long as it runs */
-    } else if (!sub->released && (messages != NULL || (sub->has_ended && sub->on_end != NULL && !sub->end_is_told))) {
+    } else if (!sub->released && (has_messages || (sub->has_ended && sub->on_end != NULL && !sub->end_is_told))) {
         nbj__callbacks_post(&c->callbacks, task);
     }
 }

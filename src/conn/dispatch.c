@@ -8,6 +8,13 @@
 
 #include <assert.h>
 
+/* What a frame brought. */
+typedef enum step {
+    STEP_NOTHING = 1, /* nothing that the session's own events could come from: the next frame may follow at once */
+    STEP_LOOK,        /* nothing to show by itself */
+    STEP_SHOW,        /* the event is filled */
+} step;
+
 static bool is_noted(const nbj__session *s, nbj__event_type type)
 {
     for (size_t i = 0; i < s->note_count; i++) {
@@ -68,21 +75,21 @@ static void fill_dial(nbj__session *s, nbj_time now, nbj__event *ev)
     ev->due = s->dial_at;
 }
 
-static bool ask_for_tls(nbj__session *s, nbj__event *ev)
+static step ask_for_tls(nbj__session *s, nbj__event *ev)
 {
     ev->type = NBJ__EV_START_TLS;
     ev->host = nbj__server_tls_name(s->server);
     ev->port = s->server->port;
-    return true;
+    return STEP_SHOW;
 }
 
-static bool ask_for_credentials(nbj__session *s, nbj__event *ev)
+static step ask_for_credentials(nbj__session *s, nbj__event *ev)
 {
     ev->type = NBJ__EV_CREDENTIALS;
     ev->host = s->server->host;
     ev->port = s->server->port;
     ev->nonce = nbj_str(s->link.info.nonce);
-    return true;
+    return STEP_SHOW;
 }
 
 bool nbj__session_has_events(const nbj__session *s)
@@ -119,7 +126,7 @@ static bool take_own(nbj__session *s, nbj_time now, nbj__event *ev)
     return true;
 }
 
-static bool on_info(nbj__session *s, nbj_time now)
+static void on_info(nbj__session *s, nbj_time now)
 {
     bool added = false;
 
@@ -127,7 +134,6 @@ static bool on_info(nbj__session *s, nbj_time now)
         nbj__session_note(s, NBJ__EV_DISCOVERED);
     if (s->link.info.lame_duck)
         nbj__session_on_lame_duck(s, now);
-    return false;
 }
 
 static void drop_too_large(nbj__session *s)
@@ -143,7 +149,7 @@ static void drop_too_large(nbj__session *s)
     nbj__session_note(s, NBJ__EV_SERVER_ERROR);
 }
 
-static bool on_ready(nbj__session *s, nbj_time now)
+static void on_ready(nbj__session *s, nbj_time now)
 {
     nbj__observe(s->opt.observer, &nbj__session_machine, NBJ__PHASE_SHAKING, NBJ__PHASE_READY);
     s->phase = NBJ__PHASE_READY;
@@ -157,10 +163,9 @@ static bool on_ready(nbj__session *s, nbj_time now)
         st = nbj__session_flushes_begin(s);
     if (st != NBJ_OK)
         nbj__session_lose(s, st, NULL, now);
-    return false;
 }
 
-static bool on_server_error(nbj__session *s, const nbj__link_event *le, nbj__event *ev)
+static step on_server_error(nbj__session *s, const nbj__link_event *le, nbj__event *ev)
 {
     const nbj__server_error *e = &le->server_error;
     nbj__text t = nbj__text_into(s->server_error.text, sizeof s->server_error.text);
@@ -175,11 +180,11 @@ static bool on_server_error(nbj__session *s, const nbj__link_event *le, nbj__eve
         ev->sub = nbj__session_refused_sub(s, e);
     else if (e->status == NBJ_E_PERMISSION_PUBLISH)
         nbj__session_refused_publish(s, e->subject);
-    return true;
+    return STEP_SHOW;
 }
 
 /* The message of |f| as the scratch object. */
-static void show_msg(nbj__session *s, const nbj__frame *f, nbj__event *ev)
+static nbj_msg *as_msg(nbj__session *s, const nbj__frame *f)
 {
     nbj_msg *m = &s->scratch;
 
@@ -188,68 +193,73 @@ static void show_msg(nbj__session *s, const nbj__frame *f, nbj__event *ev)
     m->headers = f->headers;
     m->payload = f->payload;
     m->chunk = s->link.rx;
-    ev->msg = m;
     s->stats.in_msgs++;
     s->stats.in_bytes += f->headers.len + f->payload.len;
+    return m;
 }
 
-static bool queue_msg(nbj__session *s, nbj__sub *sub, nbj__event *ev)
+static step show_sub(nbj__event *ev, nbj__event_type type, nbj__sub *sub)
 {
-    nbj__queue_result r = nbj__sub_enqueue(sub, &s->scratch);
-
-    ev->msg = NULL;
+    ev->type = type;
     ev->sub = sub;
-    switch (r) {
+    return STEP_SHOW;
+}
+
+static step queue_msg(nbj__session *s, nbj__sub *sub, nbj__event *ev)
+{
+    switch (nbj__sub_enqueue(sub, &s->scratch)) {
     case NBJ__QUEUED_FIRST:
         s->queued_msgs++;
-        ev->type = NBJ__EV_QUEUED;
-        return true;
+        return show_sub(ev, NBJ__EV_QUEUED, sub);
     case NBJ__QUEUED:
         s->queued_msgs++;
-        return false;
+        return STEP_NOTHING;
     case NBJ__DROPPED_FIRST:
         s->stats.dropped++;
-        ev->type = NBJ__EV_SLOW;
-        return true;
+        return show_sub(ev, NBJ__EV_SLOW, sub);
     case NBJ__DROPPED:
         s->stats.dropped++;
-        return false;
+        return STEP_NOTHING;
     }
-    return false;
+    return STEP_LOOK;
 }
 
-static bool on_sub_msg(nbj__session *s, nbj__sub *sub, nbj__event *ev)
+static step on_sub_msg(nbj__session *s, nbj__sub *sub, nbj_msg *m, nbj__event *ev)
 {
-    sub->delivered++;
-    if (sub->max > 0 && sub->delivered >= sub->max)
+    bool ends = ++sub->delivered >= sub->max && sub->max > 0;
+
+    if (ends)
         nbj__session_end_sub(s, sub, NBJ_OK); /* its event comes after this message's */
-    if (sub->queued)
-        return queue_msg(s, sub, ev);
-    ev->type = NBJ__EV_MSG;
-    ev->sub = sub;
-    return true;
+    if (sub->queued) {
+        step next = queue_msg(s, sub, ev);
+        return ends && next == STEP_NOTHING ? STEP_LOOK : next;
+    }
+    ev->msg = m;
+    return show_sub(ev, NBJ__EV_MSG, sub);
 }
 
 /* By sid alone: a JetStream delivery carries the stream's subject, not the inbox's. */
-static bool on_msg(nbj__session *s, const nbj__frame *f, nbj_time now, nbj__event *ev)
+static step on_msg(nbj__session *s, const nbj__frame *f, nbj_time now, nbj__event *ev)
 {
     nbj__sub *sub = nbj__subs_get(&s->subs, f->sid);
 
     if (sub == NULL) {
         s->stats.unwanted++; /* it was on its way when the subscription ended */
-        return false;
+        return STEP_NOTHING;
     }
-    show_msg(s, f, ev);
+    nbj_msg *m = as_msg(s, f);
     switch (sub->kind) {
     case NBJ__SUB_OF_APP:
     case NBJ__SUB_OF_JS:
-        return on_sub_msg(s, sub, ev);
+        return on_sub_msg(s, sub, m, ev);
     case NBJ__SUB_OF_REQUESTS:
-        return nbj__session_on_reply(s, ev);
+        ev->msg = m;
+        return nbj__session_on_reply(s, ev) ? STEP_SHOW : STEP_LOOK;
     case NBJ__SUB_OF_MANY:
-        return nbj__session_on_many(s, sub, now, ev);
+        ev->msg = m;
+        return nbj__session_on_many(s, sub, now, ev) ? STEP_SHOW : STEP_LOOK;
     }
-    return false;
+    return STEP_LOOK;
 }
 
 static void on_pong(nbj__session *s)
@@ -259,27 +269,28 @@ static void on_pong(nbj__session *s)
         nbj__session_drained_subs(s, s->link.pongs_got);
 }
 
-/* True: |ev| is filled. */
-static bool on_link_event(nbj__session *s, nbj_time now, const nbj__link_event *le, nbj__event *ev)
+static step on_link_event(nbj__session *s, nbj_time now, const nbj__link_event *le, nbj__event *ev)
 {
     switch (le->type) {
+    case NBJ__LINK_EV_MSG:
+        return on_msg(s, &le->frame, now, ev);
     case NBJ__LINK_EV_INFO:
-        return on_info(s, now);
+        on_info(s, now);
+        return STEP_LOOK;
     case NBJ__LINK_EV_START_TLS:
         return ask_for_tls(s, ev);
     case NBJ__LINK_EV_CREDENTIALS:
         return ask_for_credentials(s, ev);
     case NBJ__LINK_EV_READY:
-        return on_ready(s, now);
-    case NBJ__LINK_EV_MSG:
-        return on_msg(s, &le->frame, now, ev);
+        on_ready(s, now);
+        return STEP_LOOK;
     case NBJ__LINK_EV_PONG:
         on_pong(s);
-        return false;
+        return STEP_LOOK;
     case NBJ__LINK_EV_ERR:
         return on_server_error(s, le, ev);
     }
-    return false;
+    return STEP_LOOK;
 }
 
 /* Everything that came is worked off. */
@@ -290,13 +301,26 @@ static bool settle(nbj__session *s, nbj_time now)
     return nbj__session_is_ready(s) && nbj__session_leave_if_done(s, now);
 }
 
+/* The next frames, up to one that brings something. */
+static nbj_status take_frames(nbj__session *s, nbj_time now, nbj__event *ev, step *then)
+{
+    nbj__link_event le; /* filled by link_next as far as its type says */
+
+    do {
+        nbj_status st = nbj__link_next(&s->link, now, &le);
+        if (st != NBJ_OK)
+            return st;
+        *then = on_link_event(s, now, &le, ev);
+    } while (*then == STEP_NOTHING);
+    return NBJ_OK;
+}
+
 nbj_status nbj__session_next(nbj__session *s, nbj_time now, nbj__event *ev)
 {
     nbj__chunk_release(s->last_rx);
     s->last_rx = NULL;
     for (;;) {
         nbj__session_tidy_out(s);
-        nbj__link_event le; /* filled by link_next as far as its type says */
         *ev = (nbj__event){ 0 };
         if (take_own(s, now, ev))
             return NBJ_OK;
@@ -304,11 +328,13 @@ nbj_status nbj__session_next(nbj__session *s, nbj_time now, nbj__event *ev)
             return NBJ_MORE;
         if (s->drain != NBJ__DRAIN_NONE && nbj__session_is_ready(s) && nbj__session_advance_drain(s, now))
             continue; /* at the PONG itself, however many octets came with it */
-        nbj_status st = nbj__link_next(&s->link, now, &le);
-        if (st == NBJ_OK) {
-            if (on_link_event(s, now, &le, ev))
-                return NBJ_OK;
-        } else if (st == NBJ_MORE) {
+        step then = STEP_LOOK;
+        nbj_status st = take_frames(s, now, ev, &then);
+        if (st == NBJ_OK && then == STEP_SHOW)
+            return NBJ_OK;
+        if (st == NBJ_OK)
+            continue;
+        if (st == NBJ_MORE) {
             if (!settle(s, now))
                 return NBJ_MORE;
         } else {

@@ -25,20 +25,18 @@ static size_t rounded(size_t n)
     return (n + alignof(nbj_msg) - 1) / alignof(nbj_msg) * alignof(nbj_msg);
 }
 
-/* From the subject's first octet to the payload's last: in the order in which they arrived, with little in between. */
+/* Octets from the subject's first to the payload's last: in the order in which they arrived, with little in between.
+ * 0: they do not lie so. */
 static size_t span(const nbj_msg *m)
 {
-    return (size_t)(m->payload.ptr + m->payload.len - m->subject.ptr);
+    bool is_one_piece = m->subject.ptr != NULL && m->payload.ptr >= m->subject.ptr;
+
+    return is_one_piece ? (size_t)(m->payload.ptr + m->payload.len - m->subject.ptr) : 0;
 }
 
-static bool is_one_piece(const nbj_msg *m)
+static size_t sum(const nbj_msg *m)
 {
-    return m->subject.ptr != NULL && m->payload.ptr != NULL && m->payload.ptr >= m->subject.ptr;
-}
-
-static size_t octets_of(const nbj_msg *m)
-{
-    return is_one_piece(m) ? span(m) : m->subject.len + m->reply.len + m->headers.len + m->payload.len;
+    return m->subject.len + m->reply.len + m->headers.len + m->payload.len;
 }
 
 static nbj__segment *new_segment(const nbj_allocator *alloc, size_t room)
@@ -75,7 +73,8 @@ static nbj__segment *segment_for(nbj__queue *q, const nbj_allocator *alloc, size
     return s;
 }
 
-static nbj_msg *add(nbj__segment *s, const nbj_msg *m, size_t octets)
+/* Room for |octets| behind it. */
+static inline nbj_msg *add(nbj__segment *s, const nbj_msg *m, size_t octets)
 {
     nbj_msg *kept = (nbj_msg *)(void *)(s->chunk->data + s->used);
 
@@ -102,38 +101,69 @@ static nbj_bytes copy_part(uint8_t **at, nbj_bytes from)
     return copy;
 }
 
-static void copy_octets(nbj_msg *kept, const nbj_msg *m, size_t octets)
+static void copy_parts(nbj_msg *kept)
 {
     uint8_t *at = (uint8_t *)(kept + 1);
 
-    if (!is_one_piece(m)) {
-        kept->subject = copy_part(&at, m->subject);
-        kept->reply = copy_part(&at, m->reply);
-        kept->headers = copy_part(&at, m->headers);
-        kept->payload = copy_part(&at, m->payload);
-        return;
-    }
-    memcpy(at, m->subject.ptr, octets);
-    kept->subject.ptr = at;
-    kept->reply.ptr = m->reply.len > 0 ? at + (m->reply.ptr - m->subject.ptr) : NULL;
-    kept->headers.ptr = m->headers.len > 0 ? at + (m->headers.ptr - m->subject.ptr) : NULL;
-    kept->payload.ptr = at + (m->payload.ptr - m->subject.ptr);
+    kept->subject = copy_part(&at, kept->subject);
+    kept->reply = copy_part(&at, kept->reply);
+    kept->headers = copy_part(&at, kept->headers);
+    kept->payload = copy_part(&at, kept->payload);
 }
 
-/* A segment of its own for |m|, which is large or alone. */
-static nbj__segment *segment_of_one(const nbj_msg *m)
+static const uint8_t *moved(nbj_bytes part, const uint8_t *from, const uint8_t *to)
 {
-    bool large = nbj__msg_size(m) > COPY_MAX;
-    size_t octets = large ? 0 : octets_of(m);
-    nbj__segment *s = new_segment(m->chunk->alloc, rounded(sizeof *m + octets));
+    return part.len > 0 ? to + (part.ptr - from) : NULL;
+}
+
+static void copy_span(nbj_msg *kept, size_t len)
+{
+    const uint8_t *from = kept->subject.ptr;
+    uint8_t *to = (uint8_t *)(kept + 1);
+
+    memcpy(to, from, len);
+    kept->subject.ptr = to;
+    kept->reply.ptr = moved(kept->reply, from, to);
+    kept->headers.ptr = moved(kept->headers, from, to);
+    kept->payload.ptr = to + (kept->payload.ptr - from);
+}
+
+/* |len|: of |m|'s span. */
+static inline void add_copy(nbj__segment *s, const nbj_msg *m, size_t len)
+{
+    nbj_msg *kept = add(s, m, len > 0 ? len : sum(m));
+
+    if (len > 0)
+        copy_span(kept, len);
+    else
+        copy_parts(kept);
+}
+
+/* A segment of its own for |m|, which is large: it holds on to the chunk that the octets lie in. */
+static nbj__segment *segment_of_large(const nbj_msg *m)
+{
+    nbj__segment *s = new_segment(m->chunk->alloc, rounded(sizeof *m));
 
     if (s == NULL)
         return NULL;
-    nbj_msg *kept = add(s, m, octets);
-    if (large)
-        s->chunk->under = nbj__chunk_retain(m->chunk);
-    else
-        copy_octets(kept, m, octets);
+    s->chunk->under = nbj__chunk_retain(m->chunk);
+    add(s, m, 0);
+    return s;
+}
+
+static bool is_large(const nbj_msg *m)
+{
+    return nbj__msg_size(m) > COPY_MAX;
+}
+
+static nbj__segment *segment_of_one(const nbj_msg *m)
+{
+    if (is_large(m))
+        return segment_of_large(m);
+    size_t len = span(m);
+    nbj__segment *s = new_segment(m->chunk->alloc, rounded(sizeof *m + (len > 0 ? len : sum(m))));
+    if (s != NULL)
+        add_copy(s, m, len);
     return s;
 }
 
@@ -146,16 +176,18 @@ nbj_msg *nbj__msg_keep(const nbj_msg *m)
 
 nbj_status nbj__queue_push(nbj__queue *q, const nbj_msg *m)
 {
-    bool large = nbj__msg_size(m) > COPY_MAX;
-    size_t octets = octets_of(m);
-    nbj__segment *s = large ? segment_of_one(m) : segment_for(q, m->chunk->alloc, rounded(sizeof *m + octets));
-
+    if (is_large(m)) {
+        nbj__segment *s = segment_of_large(m);
+        if (s == NULL)
+            return NBJ_E_NOMEM;
+        link_segment(q, s);
+        return NBJ_OK;
+    }
+    size_t len = span(m);
+    nbj__segment *s = segment_for(q, m->chunk->alloc, rounded(sizeof *m + (len > 0 ? len : sum(m))));
     if (s == NULL)
         return NBJ_E_NOMEM;
-    if (large)
-        link_segment(q, s);
-    else
-        copy_octets(add(s, m, octets), m, octets);
+    add_copy(s, m, len);
     return NBJ_OK;
 }
 

@@ -212,8 +212,8 @@ nbj_status nbj__session_sub_drain(nbj__session *s, nbj__sub *sub);
 /* The oldest message of a queued subscription, now the caller's; NULL: none. */
 nbj_msg *nbj__session_take(nbj__session *s, nbj__sub *sub);
 
-/* What nbj__sub_take_segment gave was handled: it counts no longer as waiting. */
-void nbj__session_handled(nbj__session *s, nbj__sub *sub, const nbj__segment *segment);
+/* So many of what nbj__sub_take_all gave, with so many octets, were handled: they count no longer as waiting. */
+void nbj__session_handled(nbj__session *s, nbj__sub *sub, size_t msgs, size_t bytes);
 
 /* Gives back what an ended |sub| holds; one that is in the session is ended without an event first. */
 void nbj__session_sub_clear(nbj__session *s, nbj__sub *sub);

@@ -162,19 +162,10 @@ nbj_msg *nbj__sub_take(nbj__sub *sub)
     return m;
 }
 
-nbj__segment *nbj__sub_take_segment(nbj__sub *sub)
+nbj__queue nbj__sub_take_all(nbj__sub *sub)
 {
-    return nbj__queue_take_segment(&sub->queue);
-}
+    nbj__queue all = sub->queue;
 
-size_t nbj__sub_handled(nbj__sub *sub, const nbj__segment *s)
-{
-    size_t msgs = 0;
-
-    for (const nbj_msg *m = nbj__segment_first(s); m != NULL; m = m->next) {
-        msgs++;
-        sub->queue_bytes -= nbj__msg_size(m);
-    }
-    sub->queue_msgs -= msgs;
-    return msgs;
+    sub->queue = (nbj__queue){ NULL, NULL };
+    return all;
 }

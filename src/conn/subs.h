@@ -91,8 +91,7 @@ typedef enum nbj__queue_result {
 nbj__queue_result nbj__sub_enqueue(nbj__sub *sub, const nbj_msg *msg);
 nbj_msg *nbj__sub_take(nbj__sub *sub); /* the oldest, now the caller's; NULL: none */
 
-/* The oldest messages together; they count as waiting until nbj__sub_handled. NULL: none. */
-nbj__segment *nbj__sub_take_segment(nbj__sub *sub);
-size_t nbj__sub_handled(nbj__sub *sub, const nbj__segment *s); /* returns how many they were */
+nbj__queue nbj__sub_take_all(
+    nbj__sub *sub); /* they count as waiting until they are subtracted from queue_msgs, …_bytes */
 
 #endif

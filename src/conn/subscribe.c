@@ -177,9 +177,11 @@ nbj_msg *nbj__session_take(nbj__session *s, nbj__sub *sub)
     return m;
 }
 
-void nbj__session_handled(nbj__session *s, nbj__sub *sub, const nbj__segment *segment)
+void nbj__session_handled(nbj__session *s, nbj__sub *sub, size_t msgs, size_t bytes)
 {
-    s->queued_msgs -= nbj__sub_handled(sub, segment);
+    sub->queue_msgs -= msgs;
+    sub->queue_bytes -= bytes;
+    s->queued_msgs -= msgs;
 }
 
 void nbj__session_sub_clear(nbj__session *s, nbj__sub *sub)

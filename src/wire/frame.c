@@ -131,68 +131,79 @@ static const uint8_t *word_end(const uint8_t *p, const uint8_t *end)
     return p;
 }
 
-static bool number(nbj_bytes word, size_t digits_max, uint64_t *out)
-{
-    uint64_t n = 0;
+/* Where a line is read. What reads from it says how far it came, and leaves it where it was when that is nothing. */
+typedef struct reading {
+    const uint8_t *at, *end;
+} reading;
 
-    if (word.len > digits_max)
+/* A word and the one blank behind it. */
+static inline bool read_word(reading *r, nbj_bytes *word)
+{
+    const uint8_t *e = word_end(r->at, r->end);
+
+    if (e == r->at || e == r->end || *e != ' ')
         return false;
-    for (size_t i = 0; i < word.len; i++) {
-        unsigned digit = word.ptr[i] - (unsigned)'0';
-        if (digit > 9)
-            return false;
-        n = n * 10 + digit;
-    }
-    *out = n;
+    *word = nbj_view(r->at, (size_t)(e - r->at));
+    r->at = e + 1;
     return true;
 }
 
-/* The words from |p| to the CR LF, each one followed by one blank, but for the last. Returns how many, and the octet
- * behind the LF; 0: they are others, more than |max|, or not there as a whole. */
-static size_t usual_words(const uint8_t *p, const uint8_t *end, nbj_bytes *word, size_t max, const uint8_t **behind)
+/* A number and |behind|, an octet. */
+static inline bool read_number(reading *r, uint8_t behind, uint64_t *number)
 {
-    for (size_t n = 0; n < max;) {
-        const uint8_t *e = word_end(p, end);
-        if (e == p || end - e < 2)
-            return 0;
-        word[n++] = nbj_view(p, (size_t)(e - p));
-        p = e + 1;
-        if (*e == '\r') {
-            *behind = p + 1;
-            return *p == '\n' ? n : 0;
-        }
-        if (*e != ' ')
-            return 0;
+    const uint8_t *p = r->at;
+    uint64_t n = 0;
+    unsigned digit;
+
+    while (p < r->end && (digit = *p - (unsigned)'0') <= 9) {
+        n = n * 10 + digit;
+        p++;
     }
-    return 0;
+    if (p == r->at || p - r->at > 18 || p == r->end || *p != behind)
+        return false;
+    r->at = p + 1;
+    *number = n;
+    return true;
+}
+
+/* "[header octets] octets", and the CR. */
+static inline bool read_lengths(reading *r, bool with_headers, uint64_t *headers, uint64_t *total)
+{
+    reading start = *r;
+
+    if ((!with_headers || read_number(r, ' ', headers)) && read_number(r, '\r', total))
+        return true;
+    *r = start;
+    return false;
 }
 
 /* A whole MSG or HMSG as servers write it: upper case, one blank between words. False: it is another thing, or not there
  * as a whole, and the careful way says what. */
 static bool parse_usual_msg(nbj_bytes in, nbj__frame *f, size_t *used)
 {
-    const uint8_t *line_max = in.ptr + (in.len < NBJ__LINE_MAX ? in.len : NBJ__LINE_MAX);
-    const uint8_t *body = NULL;
-    nbj_bytes word[5];
+    reading r = { in.ptr, in.ptr + (in.len < NBJ__LINE_MAX ? in.len : NBJ__LINE_MAX) };
     uint64_t headers = 0;
     uint64_t total = 0;
 
     if (in.len < 5)
         return false;
-    bool with_headers = in.ptr[0] == 'H';
-    if (memcmp(in.ptr + with_headers, "MSG ", 4) != 0)
+    bool with_headers = *r.at == 'H';
+    r.at += with_headers;
+    if (memcmp(r.at, "MSG ", 4) != 0)
         return false;
-    size_t fixed = with_headers ? 4 : 3;
-    size_t n = usual_words(in.ptr + with_headers + 4, line_max, word, fixed + 1, &body);
-    if (n < fixed || !number(word[1], 19, &f->sid) || !number(word[n - 1], 8, &total) ||
-        (with_headers && !number(word[n - 2], 8, &headers)))
+    r.at += 4;
+    if (!read_word(&r, &f->subject) || !read_number(&r, ' ', &f->sid))
         return false;
-    if (total > NBJ__PAYLOAD_MAX || headers > total || (size_t)(in.ptr + in.len - body) < total + 2 ||
-        body[total] != '\r' || body[total + 1] != '\n')
+    f->reply = nbj_view(NULL, 0);
+    if (!read_lengths(&r, with_headers, &headers, &total) &&
+        (!read_word(&r, &f->reply) || !read_lengths(&r, with_headers, &headers, &total)))
+        return false;
+    const uint8_t *body = r.at + 1;
+    size_t rest = (size_t)(in.ptr + in.len - r.at);
+    if (total > NBJ__PAYLOAD_MAX || headers > total || rest < total + 3 || *r.at != '\n' || body[total] != '\r' ||
+        body[total + 1] != '\n')
         return false;
     f->op = with_headers ? NBJ__OP_HMSG : NBJ__OP_MSG;
-    f->subject = word[0];
-    f->reply = n > fixed ? word[2] : nbj_view(NULL, 0);
     f->headers = nbj_view(body, (size_t)headers);
     f->payload = nbj_view(body + headers, (size_t)(total - headers));
     f->text = nbj_view(NULL, 0);
