@@ -22,7 +22,7 @@ static bool publish_one(nbj_client *client)
     const nbj_stream_config *stream =
         NBJ_STREAM_CONFIG(.name = "USERS", .subjects = NBJ_LIST("user.>"), .max_age_ns = NBJ_HOURS(24));
 
-    if (!is_fine("stream", nbj_stream_ensure(client, stream, 0, &error), &error))
+    if (!is_fine("stream", nbj_stream_ensure(client, stream, NULL, &error), &error))
         return false;
     nbj_status st = nbj_publish(client, "user.beacon", nbj_str("{\"user_id\":\"123\"}"), NULL, &r);
     if (st == NBJ_OK)

@@ -75,7 +75,7 @@ static void ensure_stream(service *s)
                                 NBJ_STREAM_CONFIG(.name = RIDE_STREAM, .subjects = { event_subjects, EVENTS_PER_TRIP },
                                                   .retention = NBJ_RETENTION_LIMITS, .storage = NBJ_STORAGE_FILE,
                                                   .max_age_ns = NBJ_HOURS(7 * 24)),
-                                NBJ_SECONDS(ASK_S), on_stream, s);
+                                NBJ_CALL(.timeout_ns = NBJ_SECONDS(ASK_S)), on_stream, s);
 
     s->asking = status == NBJ_OK;
     s->asked++;

@@ -132,6 +132,8 @@ typedef struct nbj_client_options {
     uint64_t tls_timeout_ns;  /**< Of the TLS handshake. */
     uint64_t auth_timeout_ns; /**< Until CONNECT is answered. */
     uint64_t open_timeout_ns; /**< How long nbj_client_open() waits in all. 0: 30 s. */
+    const char *js_domain; /**< The JetStream domain that calls go to. NULL: that of the server we are connected to. */
+    const char *js_api_prefix; /**< In place of "$JS.API": where another account exports its API. Excludes js_domain. */
 } nbj_client_options;
 
 /** Client options as designated initialisers: NBJ_CLIENT_OPTIONS(.url = "…"). */

@@ -6,6 +6,7 @@
 
 #include <nbj/alloc.h>
 #include <nbj/bytes.h>
+#include <nbj/call.h>
 #include <nbj/client.h>
 #include <nbj/consumer.h>
 #include <nbj/export.h>

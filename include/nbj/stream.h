@@ -4,6 +4,7 @@
 #ifndef NBJ_STREAM_H
 #define NBJ_STREAM_H
 
+#include <nbj/call.h>
 #include <nbj/client.h>
 
 #ifdef __cplusplus
@@ -54,19 +55,20 @@ typedef struct nbj_stream_config {
 typedef void nbj_done_fn(void *user, nbj_status status, const nbj_error *error);
 
 /** Sees to it that the stream exists: creates it, or finds it with that configuration. Waits for the answer.
- *  @param timeout_ns  0: 5 s.
- *  @param error       May be NULL.
- *  @return            As nbj_stream_ensure_async() and its callback; under an event loop NBJ_E_WOULD_BLOCK. */
+ *  @param options  NULL: all defaults.
+ *  @param error    May be NULL.
+ *  @return         As nbj_stream_ensure_async() and its callback; under an event loop NBJ_E_WOULD_BLOCK. */
 NBJ_API NBJ_CHECKED nbj_status nbj_stream_ensure(nbj_client *client, const nbj_stream_config *config,
-                                                 uint64_t timeout_ns, nbj_error *error);
+                                                 const nbj_call_options *options, nbj_error *error);
 
 /** Sees to it that the stream exists: creates it, or finds it with that configuration. Does not wait.
- *  @param timeout_ns  0: 5 s.
+ *  @param options  NULL: all defaults.
  *  @retval NBJ_OK  @p on_done will be called once: NBJ_OK; NBJ_E_EXISTS_DIFFERENT; NBJ_E_JS_DISABLED; NBJ_E_NO_RESPONDERS
  *                  (no JetStream here); NBJ_E_TIMEOUT; NBJ_E_CLOSED; NBJ_E_JS with the server's reason.
  *  @return otherwise as nbj_send(), and NBJ_E_INVALID for an illegal name. */
 NBJ_API NBJ_CHECKED nbj_status nbj_stream_ensure_async(nbj_client *client, const nbj_stream_config *config,
-                                                       uint64_t timeout_ns, nbj_done_fn *on_done, void *user);
+                                                       const nbj_call_options *options, nbj_done_fn *on_done,
+                                                       void *user);
 
 #ifdef __cplusplus
 }

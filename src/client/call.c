@@ -46,6 +46,7 @@ static void end(nbj__client_call *call)
 void nbj__client_call_free(nbj__client_call *call)
 {
     end(call);
+    nbj__client_asking_free(call->asking);
     call->client->callback_calls--;
     nbj__free(call->client->alloc, call, sizeof *call);
 }

@@ -83,7 +83,7 @@ static nbj__tls_options tls_options(const nbj_client_options *o)
     };
 }
 
-static_assert(offsetof(nbj_client_options, open_timeout_ns) + sizeof((nbj_client_options *)0)->open_timeout_ns ==
+static_assert(offsetof(nbj_client_options, js_api_prefix) + sizeof((nbj_client_options *)0)->js_api_prefix ==
                   sizeof(nbj_client_options),
               "no padding at the end: a field added there must be seen in struct_size");
 
@@ -161,6 +161,11 @@ static nbj_status new_client(nbj_client **out, const nbj_client_options *options
     c->wait_when_full = o->wait_when_full;
     c->write_timeout_ns = o->write_timeout_ns > 0 ? o->write_timeout_ns : WRITE_NS;
     c->event_task.run = nbj__client_run_events;
+    if (nbj__js_where_set(&c->where, o->js_domain, o->js_api_prefix) != NBJ_OK) {
+        nbj__free(alloc, c, sizeof *c);
+        return nbj__error_set(error, NBJ_E_INVALID, "client options: js_domain is one word, js_api_prefix a subject ",
+                              "without wildcards, and only one of them may be set", (char *)NULL);
+    }
     nbj__list_init(&c->pulls);
     nbj__list_init(&c->calls);
     nbj__list_init(&c->watchers);

@@ -4,6 +4,7 @@
  *   loop.c      the loop API                    state.c    what is; closing and draining
  *   login.c     credentials from on_credentials
  *   wait.c      entering, leaving, waiting      call.c     calls that wait for an answer
+ *   ask.c       calls to JetStream's API
  *   pubsub.c    sending and subscriptions       request.c  requests and flushes
  *   publish.c   JetStream publishes             stream.c, consumer.c
  *
@@ -21,6 +22,7 @@
 #include "driver/driver.h"
 #include "driver/process.h"
 #include "driver/runtime.h"
+#include "js/op.h"
 #include "js/publish.h"
 #include "js/pull.h"
 
@@ -47,6 +49,7 @@ struct nbj_client {
     bool opening;         /* nobody knows it yet: events wait, and how that ended is what nbj_client_open returns */
     bool wait_when_full;
     uint64_t write_timeout_ns;
+    nbj__js_where where; /* JetStream's API, unless a call says otherwise */
     nbj__publisher publisher;
     nbj__results *results;       /* outcomes whose callbacks have not run; with threads */
     unsigned publishers_waiting; /* threads in nbj_publish() for room */
@@ -99,6 +102,7 @@ bool nbj__client_is_in_callback(const nbj_client *c);
 /* --- call.c --- */
 
 typedef struct nbj__client_call nbj__client_call;
+typedef struct nbj__asking nbj__asking;
 
 /* Tells the program: NBJ_MORE with one of several replies; anything else is the end. Without the lock. */
 typedef void nbj__report_fn(nbj__client_call *call, nbj_status status, const nbj_msg *msg);
@@ -116,6 +120,7 @@ struct nbj__client_call {
     bool done;
     nbj_status status; /* once done */
     uint64_t took_ns;
+    nbj__asking *asking; /* it is a request of an op with a callback, and has it; or NULL */
     union {
         nbj_reply_fn *reply;
         nbj_flush_fn *flush;
@@ -135,6 +140,26 @@ nbj_status nbj__client_begin_waiting(nbj_client *c, nbj__client_call *call, nbj_
 nbj_status nbj__client_end_waiting(nbj__client_call *call, nbj_status st);
 
 void nbj__client_on_call(nbj_client *c, const nbj__event *ev, nbj_time now);
+
+/* --- ask.c --- */
+
+/* Does |op|, which stays the caller's, and waits. |error| may be NULL. NBJ_E_WOULD_BLOCK under a loop. */
+nbj_status nbj__client_ask(nbj_client *c, nbj__op *op, const nbj_call_options *options, nbj_error *error);
+
+/* The program's callback, whatever its type, and its data. */
+typedef struct nbj__told {
+    void (*fn)(void);
+    void *user;
+} nbj__told;
+
+/* Casts |whom.fn| to its type and calls it, with what |op| has found; |error| is NULL with NBJ_OK. Without the lock. */
+typedef void nbj__tell_fn(nbj__op *op, nbj_status status, const nbj_error *error, nbj__told whom);
+
+void nbj__client_asking_free(nbj__asking *asking); /* NULL is allowed */
+
+/* Begins |op|, and takes it, also when that fails. NBJ_OK: |tell| is called once; then |op| is freed. */
+nbj_status nbj__client_ask_async(nbj_client *c, nbj__op *op, const nbj_call_options *options, nbj__tell_fn *tell,
+                                 nbj__told whom);
 
 /* --- the others --- */
 

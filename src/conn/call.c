@@ -349,7 +349,9 @@ bool nbj__session_on_many(nbj__session *s, nbj__sub *inbox, nbj_time now, nbj__e
     call->replies++;
     ev->type = NBJ__EV_REPLY;
     ev->call = call;
-    if (call->many.max > 0 && call->replies >= call->many.max)
+    bool is_last = (call->many.max > 0 && call->replies >= call->many.max) ||
+                   (call->many.until_status && ev->msg->payload.len == 0 && nbj_msg_status(ev->msg) != 0);
+    if (is_last)
         nbj__session_finish(s, call, NBJ_OK); /* its event comes after this reply's */
     else if (call->many.stall_ns > 0)
         (void)set_timer(s, call, nbj__time_min(call->deadline, nbj__time_add(now, call->many.stall_ns)));

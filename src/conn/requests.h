@@ -23,6 +23,7 @@ typedef struct nbj__many_options {
     uint64_t max;      /* after so many replies; 0: without a limit */
     uint64_t stall_ns; /* when no reply came for so long after the last one; 0: never */
     bool sentinel;     /* at a reply without a payload, which is not handed out */
+    bool until_status; /* at a reply that is a status without a payload, which is handed out */
 } nbj__many_options;
 
 typedef struct nbj__call {

@@ -5,9 +5,7 @@
 
 #include "base/json_write.h"
 #include "conn/session.h"
-
-#define NBJ__API_PREFIX "$JS.API"
-#define NBJ__API_SUBJECT_MAX 600u /* prefix, verb and two names */
+#include "js/op.h"
 
 typedef enum nbj__retention {
     NBJ__RETENTION_LIMITS = 1,

@@ -71,7 +71,7 @@ static void test_everything_after_close(void **state)
     assert_int_equal(nbj_request_many_async(s.client, "a", none, NULL, heard_reply, &h), NBJ_E_CLOSED);
     assert_int_equal(nbj_flush_async(s.client, 0, heard_flush, &h), NBJ_E_CLOSED);
     assert_int_equal(nbj_publish_async(s.client, "a", none, NULL, heard_outcome, &o), NBJ_E_CLOSED);
-    assert_int_equal(nbj_stream_ensure_async(s.client, NBJ_STREAM_CONFIG(.name = "S"), 0, heard_done, &h),
+    assert_int_equal(nbj_stream_ensure_async(s.client, NBJ_STREAM_CONFIG(.name = "S"), NULL, heard_done, &h),
                      NBJ_E_CLOSED);
     assert_int_equal(nbj_pull_start(s.client, NBJ_CONSUMER_CONFIG(.stream = "S", .durable = "C"), NULL, &h, &pull),
                      NBJ_E_INVALID);

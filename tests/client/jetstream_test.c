@@ -17,23 +17,24 @@ static void test_ensure(void **state)
     (void)state;
     heard made = { 0 }, other = { 0 }, bad = { 0 };
     served_connect(&s, NBJ_CLIENT_OPTIONS());
-    assert_int_equal(nbj_stream_ensure_async(s.client, NBJ_STREAM_CONFIG(.name = "S", .subjects = NBJ_LIST("js.>")), 0,
-                                             heard_done, &made),
+    assert_int_equal(nbj_stream_ensure_async(s.client, NBJ_STREAM_CONFIG(.name = "S", .subjects = NBJ_LIST("js.>")),
+                                             NULL, heard_done, &made),
                      NBJ_OK);
-    assert_int_equal(nbj_stream_ensure_async(s.client, NBJ_STREAM_CONFIG(.name = "OTHER"), 0, heard_done, &other),
+    assert_int_equal(nbj_stream_ensure_async(s.client, NBJ_STREAM_CONFIG(.name = "OTHER"), NULL, heard_done, &other),
                      NBJ_OK);
     TURN_UNTIL(&s, made.calls + other.calls == 2);
     assert_int_equal(made.status, NBJ_OK);
     assert_int_equal(other.status, NBJ_E_EXISTS_DIFFERENT);
     assert_non_null(strstr(other.text, "stream name already in use (10058)"));
-    assert_int_equal(nbj_stream_ensure_async(s.client, NBJ_STREAM_CONFIG(.name = "a.b"), 0, heard_done, &bad),
+    assert_int_equal(nbj_stream_ensure_async(s.client, NBJ_STREAM_CONFIG(.name = "a.b"), NULL, heard_done, &bad),
                      NBJ_E_INVALID);
-    assert_int_equal(nbj_stream_ensure_async(s.client, NBJ_STREAM_CONFIG(.replicas = 1), 0, heard_done, &bad),
+    assert_int_equal(nbj_stream_ensure_async(s.client, NBJ_STREAM_CONFIG(.replicas = 1), NULL, heard_done, &bad),
                      NBJ_E_INVALID);
-    assert_int_equal(nbj_stream_ensure_async(s.client, NBJ_STREAM_CONFIG(.name = "S", .subjects = NBJ_LIST("a..b")), 0,
-                                             heard_done, &bad),
+    assert_int_equal(nbj_stream_ensure_async(s.client, NBJ_STREAM_CONFIG(.name = "S", .subjects = NBJ_LIST("a..b")),
+                                             NULL, heard_done, &bad),
                      NBJ_E_BAD_SUBJECT);
-    assert_int_equal(nbj_stream_ensure_async(s.client, NBJ_STREAM_CONFIG(.name = "S"), 0, NULL, NULL), NBJ_E_INVALID);
+    assert_int_equal(nbj_stream_ensure_async(s.client, NBJ_STREAM_CONFIG(.name = "S"), NULL, NULL, NULL),
+                     NBJ_E_INVALID);
     assert_int_equal(bad.calls, 0);
     served_end(&s);
 }

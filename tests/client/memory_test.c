@@ -56,7 +56,7 @@ static nbj_status do_publish(void)
 
 static nbj_status do_ensure(void)
 {
-    return nbj_stream_ensure_async(s.client, NBJ_STREAM_CONFIG(.name = "S"), 0, heard_done, &heards[0]);
+    return nbj_stream_ensure_async(s.client, NBJ_STREAM_CONFIG(.name = "S"), NULL, heard_done, &heards[0]);
 }
 
 static nbj_status do_pull(void)
@@ -155,8 +155,8 @@ static void act(started *t, unsigned step)
     if (step == 4)
         t->heards += nbj_flush_async(s.client, NBJ_MILLIS(50), heard_flush, h) == NBJ_OK;
     if (step == 5)
-        t->heards +=
-            nbj_stream_ensure_async(s.client, NBJ_STREAM_CONFIG(.name = "S"), NBJ_MILLIS(50), heard_done, h) == NBJ_OK;
+        t->heards += nbj_stream_ensure_async(s.client, NBJ_STREAM_CONFIG(.name = "S"),
+                                             NBJ_CALL(.timeout_ns = NBJ_MILLIS(50)), heard_done, h) == NBJ_OK;
     if (step == 6)
         loopback_drop(&s.server, false);
     if (step % 2 == 1)

@@ -250,7 +250,8 @@ static void do_ensure(chaos *w)
     call_record *r = next_call(w);
     const nbj_stream_config *c = NBJ_STREAM_CONFIG(.name = "CHAOS", .subjects = NBJ_LIST("chaos.>"));
 
-    if (r != NULL && nbj_stream_ensure_async(w->client->client, c, NBJ_SECONDS(2), on_ensured, r) == NBJ_OK)
+    if (r != NULL &&
+        nbj_stream_ensure_async(w->client->client, c, NBJ_CALL(.timeout_ns = NBJ_SECONDS(2)), on_ensured, r) == NBJ_OK)
         w->call_count++;
 }
 

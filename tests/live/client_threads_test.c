@@ -404,8 +404,9 @@ static void test_drain_gets_outcomes(void **state)
     atomic_uint stored = 0;
 
     (void)state;
-    assert_int_equal(
-        nbj_stream_ensure(c, NBJ_STREAM_CONFIG(.name = "DRAIN", .subjects = NBJ_LIST("drain.>")), SOON, NULL), NBJ_OK);
+    assert_int_equal(nbj_stream_ensure(c, NBJ_STREAM_CONFIG(.name = "DRAIN", .subjects = NBJ_LIST("drain.>")),
+                                       NBJ_CALL(.timeout_ns = SOON), NULL),
+                     NBJ_OK);
     for (int i = 0; i < MANY; i++)
         assert_int_equal(nbj_publish_async(c, "drain.x", nbj_str("x"), NULL, on_stored, &stored), NBJ_OK);
     assert_int_equal(nbj_client_drain(c, 3 * SOON), NBJ_OK);
@@ -547,7 +548,8 @@ static void test_nothing_blocks_in_a_loop(void **state)
     assert_true(unfinished == 1);
     assert_int_equal(nbj_sub_next(sub, SOON, &msg), NBJ_E_WOULD_BLOCK);
     assert_int_equal(nbj_sub_next_batch(sub, replies, 2, SOON, &count), NBJ_E_WOULD_BLOCK);
-    assert_int_equal(nbj_stream_ensure(c, NBJ_STREAM_CONFIG(.name = "S"), SOON, NULL), NBJ_E_WOULD_BLOCK);
+    assert_int_equal(nbj_stream_ensure(c, NBJ_STREAM_CONFIG(.name = "S"), NBJ_CALL(.timeout_ns = SOON), NULL),
+                     NBJ_E_WOULD_BLOCK);
     assert_int_equal(nbj_client_drain(c, SOON), NBJ_E_WOULD_BLOCK);
     assert_true(ts_now() - begun < NBJ_SECONDS(2)); /* each of them alone would have waited longer */
     assert_null(msg);

@@ -221,8 +221,8 @@ static void check_window(uint32_t messages, uint64_t octets, unsigned least, uns
     ts_tally_init(&w.stored);
     assert_int_equal(
         nbj_stream_ensure(c->client,
-                          NBJ_STREAM_CONFIG(.name = "B", .subjects = NBJ_LIST("b.>"), .storage = NBJ_STORAGE_MEMORY), 0,
-                          NULL),
+                          NBJ_STREAM_CONFIG(.name = "B", .subjects = NBJ_LIST("b.>"), .storage = NBJ_STORAGE_MEMORY),
+                          NULL, NULL),
         NBJ_OK);
     ts_server_pause(server);
     ts_threads_start(&one, 1, publish_many, &w);

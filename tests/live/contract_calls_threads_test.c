@@ -143,7 +143,7 @@ static void jetstream_calls(scene *s)
     expect(s, "stream_ensure",
            nbj_stream_ensure(s->client,
                              NBJ_STREAM_CONFIG(.name = "K", .subjects = NBJ_LIST("k.>"), .storage = NBJ_STORAGE_MEMORY),
-                             0, NULL),
+                             NULL, NULL),
            NBJ_OK);
     if (s->pull != NULL)
         (void)nbj_pull_state_of(s->pull);
@@ -255,7 +255,7 @@ static void provoke(scene *s)
         st = nbj_publish_async(s->client, "k.x", nbj_str("x"), NULL, on_result, s);
         break;
     case IN_ENSURE:
-        st = nbj_stream_ensure_async(s->client, NBJ_STREAM_CONFIG(.name = "L"), 0, on_ensured, s);
+        st = nbj_stream_ensure_async(s->client, NBJ_STREAM_CONFIG(.name = "L"), NULL, on_ensured, s);
         break;
     case IN_DELIVERY:
     case IN_STATE:
@@ -292,8 +292,8 @@ static void play(place where, bool drains)
     s.client = c->client;
     assert_int_equal(
         nbj_stream_ensure(c->client,
-                          NBJ_STREAM_CONFIG(.name = "K", .subjects = NBJ_LIST("k.>"), .storage = NBJ_STORAGE_MEMORY), 0,
-                          NULL),
+                          NBJ_STREAM_CONFIG(.name = "K", .subjects = NBJ_LIST("k.>"), .storage = NBJ_STORAGE_MEMORY),
+                          NULL, NULL),
         NBJ_OK);
     assert_int_equal(nbj_publish(c->client, "k.x", nbj_str("x"), NULL, NULL), NBJ_OK);
     assert_int_equal(nbj_subscribe(c->client, "in", NBJ_SUB(.on_end = on_end), on_msg, &s, &s.sub), NBJ_OK);
@@ -356,8 +356,8 @@ static void test_publish_where_the_window_waits_for_this_callback(void **state)
     ts_tally_init(&w.done);
     assert_int_equal(
         nbj_stream_ensure(c->client,
-                          NBJ_STREAM_CONFIG(.name = "W", .subjects = NBJ_LIST("w.>"), .storage = NBJ_STORAGE_MEMORY), 0,
-                          NULL),
+                          NBJ_STREAM_CONFIG(.name = "W", .subjects = NBJ_LIST("w.>"), .storage = NBJ_STORAGE_MEMORY),
+                          NULL, NULL),
         NBJ_OK);
     for (int i = 0; i < 16; i++)
         assert_int_equal(nbj_publish_async(c->client, "w.x", nbj_str("x"), NULL, on_chain, &w), NBJ_OK);

@@ -252,7 +252,7 @@ static void run_crowd(end_fn *end)
     assert_int_equal(nbj_stream_ensure(c->client,
                                        NBJ_STREAM_CONFIG(.name = "C", .subjects = NBJ_LIST("c.>"),
                                                          .storage = NBJ_STORAGE_MEMORY, .max_messages = 1000),
-                                       0, NULL),
+                                       NULL, NULL),
                      NBJ_OK);
     w.client = c->client;
     all->w = &w;
@@ -334,7 +334,7 @@ static nbj_status wait_in(blocked *b, size_t i)
         st = nbj_publish(b->client, "c.x", nbj_str("x"), NBJ_PUBLISH(.timeout_ns = NBJ_MINUTES(1)), NULL);
         break;
     case 5:
-        st = nbj_stream_ensure(b->client, NBJ_STREAM_CONFIG(.name = "D"), NBJ_MINUTES(1), NULL);
+        st = nbj_stream_ensure(b->client, NBJ_STREAM_CONFIG(.name = "D"), NBJ_CALL(.timeout_ns = NBJ_MINUTES(1)), NULL);
         break;
     case 6:
         do
@@ -437,7 +437,7 @@ static void test_every_call_says_closed(void **state)
     assert_int_equal(nbj_flush(c->client, 0), NBJ_E_CLOSED);
     assert_int_equal(nbj_subscribe(c->client, "x", NULL, on_msg, &w, &after), NBJ_E_CLOSED);
     assert_null(after);
-    assert_int_equal(nbj_stream_ensure(c->client, NBJ_STREAM_CONFIG(.name = "C"), 0, NULL), NBJ_E_CLOSED);
+    assert_int_equal(nbj_stream_ensure(c->client, NBJ_STREAM_CONFIG(.name = "C"), NULL, NULL), NBJ_E_CLOSED);
     assert_int_equal(nbj_client_drain(c->client, NBJ_SECONDS(1)), NBJ_E_CLOSED);
     assert_int_equal(nbj_unsubscribe(sub, 0), NBJ_E_STATE);
     nbj_status st = nbj_pull_start(c->client, NBJ_CONSUMER_CONFIG(.stream = "C", .durable = "d"),

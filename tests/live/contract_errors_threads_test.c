@@ -144,14 +144,14 @@ static void test_jetstream(void **state)
     check_error(nbj_stream_ensure(
                     c->client,
                     NBJ_STREAM_CONFIG(.name = "E", .subjects = NBJ_LIST("e.>", "no.e"), .storage = NBJ_STORAGE_MEMORY),
-                    0, &error),
+                    NULL, &error),
                 NBJ_OK, NULL);
     nbj_status st = nbj_stream_ensure(
-        c->client, NBJ_STREAM_CONFIG(.name = "E", .subjects = NBJ_LIST("other"), .storage = NBJ_STORAGE_MEMORY), 0,
+        c->client, NBJ_STREAM_CONFIG(.name = "E", .subjects = NBJ_LIST("other"), .storage = NBJ_STORAGE_MEMORY), NULL,
         &error);
     check_error(st, NBJ_E_EXISTS_DIFFERENT, &error);
-    check_error(nbj_stream_ensure(c->client, NBJ_STREAM_CONFIG(.name = "a.b"), 0, &error), NBJ_E_INVALID, &error);
-    check_error(nbj_stream_ensure(without->client, NBJ_STREAM_CONFIG(.name = "E"), 0, &error), NBJ_E_NO_RESPONDERS,
+    check_error(nbj_stream_ensure(c->client, NBJ_STREAM_CONFIG(.name = "a.b"), NULL, &error), NBJ_E_INVALID, &error);
+    check_error(nbj_stream_ensure(without->client, NBJ_STREAM_CONFIG(.name = "E"), NULL, &error), NBJ_E_NO_RESPONDERS,
                 &error);
     check_error(nbj_publish(c->client, "nowhere", nbj_str("x"), NULL, &r), NBJ_E_NO_STREAM, &r.error);
     assert_int_equal(r.outcome, NBJ_REJECTED);

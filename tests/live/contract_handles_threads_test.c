@@ -204,8 +204,8 @@ static void start_pull(scene *s)
 {
     assert_int_equal(
         nbj_stream_ensure(s->client,
-                          NBJ_STREAM_CONFIG(.name = "H", .subjects = NBJ_LIST("h.>"), .storage = NBJ_STORAGE_MEMORY), 0,
-                          NULL),
+                          NBJ_STREAM_CONFIG(.name = "H", .subjects = NBJ_LIST("h.>"), .storage = NBJ_STORAGE_MEMORY),
+                          NULL, NULL),
         NBJ_OK);
     for (int i = 0; i < 10; i++)
         assert_int_equal(nbj_publish(s->client, "h.x", nbj_str("x"), NULL, NULL), NBJ_OK);
@@ -238,7 +238,7 @@ static void provoke(scene *s)
         else if (s->where == IN_RESULT)
             gone = nbj_publish_async(s->client, "h.x", nbj_str("x"), NULL, on_result, s) != NBJ_OK;
         else if (s->where == IN_ENSURE)
-            gone = nbj_stream_ensure_async(s->client, NBJ_STREAM_CONFIG(.name = "E"), 0, on_ensured, s) != NBJ_OK;
+            gone = nbj_stream_ensure_async(s->client, NBJ_STREAM_CONFIG(.name = "E"), NULL, on_ensured, s) != NBJ_OK;
         else if (s->where == IN_MORE)
             gone = nbj_request_many_async(s->client, "echo", nbj_str("?"), NBJ_REQUEST(.max_replies = 1), on_reply,
                                           s) != NBJ_OK;

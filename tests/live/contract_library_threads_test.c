@@ -93,7 +93,7 @@ static void test_one_thread_without_callbacks_two_with(void **state)
     nbj_msg_release(msg);
     assert_int_equal(
         nbj_stream_ensure(c, NBJ_STREAM_CONFIG(.name = "T", .subjects = NBJ_LIST("t.>"), .storage = NBJ_STORAGE_MEMORY),
-                          0, NULL),
+                          NULL, NULL),
         NBJ_OK);
     assert_int_equal(nbj_publish(c, "t.x", nbj_str("x"), NULL, NULL), NBJ_OK);
     assert_int_equal(nbj_flush(c, 0), NBJ_OK);

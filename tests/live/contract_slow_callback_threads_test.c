@@ -112,8 +112,8 @@ static void test_a_callback_sleeps_for_ten_seconds(void **state)
     assert_int_equal(nbj_flush(echo->client, 0), NBJ_OK);
     assert_int_equal(
         nbj_stream_ensure(c->client,
-                          NBJ_STREAM_CONFIG(.name = "S", .subjects = NBJ_LIST("s.>"), .storage = NBJ_STORAGE_MEMORY), 0,
-                          NULL),
+                          NBJ_STREAM_CONFIG(.name = "S", .subjects = NBJ_LIST("s.>"), .storage = NBJ_STORAGE_MEMORY),
+                          NULL, NULL),
         NBJ_OK);
     assert_int_equal(nbj_subscribe(c->client, "read", NULL, NULL, NULL, &s.read), NBJ_OK);
     assert_int_equal(nbj_subscribe(c->client, "slow", NULL, on_msg, &s, &sub), NBJ_OK);

@@ -359,7 +359,7 @@ static void begin_all(ender *e)
                                             NBJ_REQUEST(.timeout_ns = short_ns, .max_replies = 1), many_ends, e),
                      NBJ_OK);
     assert_int_equal(nbj_flush_async(c, 0, flush_ends, e), NBJ_OK);
-    assert_int_equal(nbj_stream_ensure_async(c, stream, short_ns, ensured_ends, e), NBJ_OK);
+    assert_int_equal(nbj_stream_ensure_async(c, stream, NBJ_CALL(.timeout_ns = short_ns), ensured_ends, e), NBJ_OK);
     for (int i = 0; i < 8; i++) {
         ts_send(e->c, "end.x", "x");
         assert_int_equal(nbj_publish_async(c, "stored", nbj_str("x"), NULL, published_ends, e), NBJ_OK);

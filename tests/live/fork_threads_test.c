@@ -322,8 +322,8 @@ static void expect_messages(nbj_client *c)
     EXPECT(nbj_request_many_async(c, "fork.echo", data, NULL, never_reply, NULL) == NBJ_E_FORKED);
     EXPECT(nbj_publish(c, "forked.x", data, NULL, NULL) == NBJ_E_FORKED);
     EXPECT(nbj_publish_async(c, "forked.x", data, NULL, never_result, NULL) == NBJ_E_FORKED);
-    EXPECT(nbj_stream_ensure(c, stream, 0, &error) == NBJ_E_FORKED);
-    EXPECT(nbj_stream_ensure_async(c, stream, 0, never_done, NULL) == NBJ_E_FORKED);
+    EXPECT(nbj_stream_ensure(c, stream, NULL, &error) == NBJ_E_FORKED);
+    EXPECT(nbj_stream_ensure_async(c, stream, NULL, never_done, NULL) == NBJ_E_FORKED);
     EXPECT(nbj_pull_start(c, NBJ_CONSUMER_CONFIG(.stream = "FORK", .durable = "e"), never_delivery, NULL, &pull) ==
            NBJ_E_FORKED);
     EXPECT(pull == NULL);

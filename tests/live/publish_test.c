@@ -42,7 +42,7 @@ static ts_done ensure(ts_client *c, const nbj_stream_config *config)
 {
     ts_done done = { 0 };
 
-    assert_int_equal(nbj_stream_ensure_async(c->client, config, 0, ts_on_done, &done), NBJ_OK);
+    assert_int_equal(nbj_stream_ensure_async(c->client, config, NULL, ts_on_done, &done), NBJ_OK);
     TURN_UNTIL(done.calls > 0, TS_WAIT_MS);
     assert_int_equal(done.calls, 1);
     return done;
@@ -106,13 +106,14 @@ static void test_ensure_is_refused(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof bad_names / sizeof bad_names[0]; i++) {
         const nbj_stream_config *config = NBJ_STREAM_CONFIG(.name = bad_names[i], .subjects = NBJ_LIST("x"));
-        nbj_status st = nbj_stream_ensure_async(c->client, config, 0, ts_on_done, &done);
+        nbj_status st = nbj_stream_ensure_async(c->client, config, NULL, ts_on_done, &done);
         CHECK(bad_names[i] != NULL ? bad_names[i] : "none", st == NBJ_E_INVALID);
     }
-    assert_int_equal(nbj_stream_ensure_async(c->client, NBJ_STREAM_CONFIG(.name = "X", .subjects = NBJ_LIST("a..b")), 0,
-                                             ts_on_done, &done),
+    assert_int_equal(nbj_stream_ensure_async(c->client, NBJ_STREAM_CONFIG(.name = "X", .subjects = NBJ_LIST("a..b")),
+                                             NULL, ts_on_done, &done),
                      NBJ_E_BAD_SUBJECT);
-    assert_int_equal(nbj_stream_ensure_async(c->client, NBJ_STREAM_CONFIG(.name = "X"), 0, NULL, NULL), NBJ_E_INVALID);
+    assert_int_equal(nbj_stream_ensure_async(c->client, NBJ_STREAM_CONFIG(.name = "X"), NULL, NULL, NULL),
+                     NBJ_E_INVALID);
     assert_int_equal(done.calls, 0);
     make_stream(c, NBJ_STREAM_CONFIG(.name = "FIRST", .subjects = NBJ_LIST("over.*"), .storage = NBJ_STORAGE_MEMORY));
     done = ensure(c, NBJ_STREAM_CONFIG(.name = "SECOND", .subjects = NBJ_LIST("over.lap")));

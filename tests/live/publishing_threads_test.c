@@ -10,7 +10,8 @@ static void ensure(nbj_client *c, const char *name, const char *subject)
 {
     nbj_error error = { 0 };
 
-    if (nbj_stream_ensure(c, NBJ_STREAM_CONFIG(.name = name, .subjects = NBJ_LIST(subject)), SOON, &error) != NBJ_OK)
+    if (nbj_stream_ensure(c, NBJ_STREAM_CONFIG(.name = name, .subjects = NBJ_LIST(subject)),
+                          NBJ_CALL(.timeout_ns = SOON), &error) != NBJ_OK)
         TS_FAIL("stream %s: %s", name, nbj_error_text(&error));
 }
 
@@ -25,11 +26,11 @@ static void test_a_stream(void **state)
     ensure(c, "TWICE", "twice.>");
     ensure(c, "TWICE", "twice.>");
     assert_int_equal(
-        nbj_stream_ensure(c, NBJ_STREAM_CONFIG(.name = "TWICE", .subjects = NBJ_LIST("other.>")), 0, &error),
+        nbj_stream_ensure(c, NBJ_STREAM_CONFIG(.name = "TWICE", .subjects = NBJ_LIST("other.>")), NULL, &error),
         NBJ_E_EXISTS_DIFFERENT);
     assert_int_equal(error.status, NBJ_E_EXISTS_DIFFERENT);
-    assert_int_equal(nbj_stream_ensure(c, NBJ_STREAM_CONFIG(.name = "two.words"), 0, &error), NBJ_E_INVALID);
-    assert_int_equal(nbj_stream_ensure(c, NBJ_STREAM_CONFIG(.name = NULL), 0, NULL), NBJ_E_INVALID);
+    assert_int_equal(nbj_stream_ensure(c, NBJ_STREAM_CONFIG(.name = "two.words"), NULL, &error), NBJ_E_INVALID);
+    assert_int_equal(nbj_stream_ensure(c, NBJ_STREAM_CONFIG(.name = NULL), NULL, NULL), NBJ_E_INVALID);
 }
 
 static void test_no_jetstream(void **state)
@@ -40,7 +41,8 @@ static void test_no_jetstream(void **state)
     nbj_publish_result r;
 
     (void)state;
-    assert_int_equal(nbj_stream_ensure(c, NBJ_STREAM_CONFIG(.name = "S"), SOON, &error), NBJ_E_NO_RESPONDERS);
+    assert_int_equal(nbj_stream_ensure(c, NBJ_STREAM_CONFIG(.name = "S"), NBJ_CALL(.timeout_ns = SOON), &error),
+                     NBJ_E_NO_RESPONDERS);
     assert_int_equal(error.status, NBJ_E_NO_RESPONDERS);
     assert_int_equal(nbj_publish(c, "s", none, NBJ_PUBLISH(.timeout_ns = NBJ_MILLIS(300)), &r), NBJ_E_NO_STREAM);
     assert_int_equal(r.outcome, NBJ_REJECTED);

@@ -394,7 +394,7 @@ static void test_callbacks_have_a_thread(void **state)
     assert_int_equal(nbj_flush_async(c, 0, on_flushed, &flushed), NBJ_OK);
     await_calls(&flushed, 1, NBJ_OK);
     assert_true(flushed.held);
-    assert_int_equal(nbj_stream_ensure_async(c, NBJ_STREAM_CONFIG(.name = "ASYNC"), 0, on_done, &ensured), NBJ_OK);
+    assert_int_equal(nbj_stream_ensure_async(c, NBJ_STREAM_CONFIG(.name = "ASYNC"), NULL, on_done, &ensured), NBJ_OK);
     await_calls(&ensured, 1, NBJ_OK);
     assert_true(ensured.held);
 
