@@ -77,29 +77,31 @@ void nbj__token_write(char *out, uint64_t value, size_t characters)
     }
 }
 
-static int digit_value(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A' + 10;
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 36;
-    return c == '-' ? 62 : c == '_' ? 63 : -1;
-}
+/* One more than the digit's value, by octet; 0: it is none. */
+static const uint8_t digit_plus_one[256] = {
+    ['-'] = 63, ['_'] = 64, ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,
+    ['6'] = 7,  ['7'] = 8,  ['8'] = 9,  ['9'] = 10, ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14,
+    ['E'] = 15, ['F'] = 16, ['G'] = 17, ['H'] = 18, ['I'] = 19, ['J'] = 20, ['K'] = 21, ['L'] = 22,
+    ['M'] = 23, ['N'] = 24, ['O'] = 25, ['P'] = 26, ['Q'] = 27, ['R'] = 28, ['S'] = 29, ['T'] = 30,
+    ['U'] = 31, ['V'] = 32, ['W'] = 33, ['X'] = 34, ['Y'] = 35, ['Z'] = 36, ['a'] = 37, ['b'] = 38,
+    ['c'] = 39, ['d'] = 40, ['e'] = 41, ['f'] = 42, ['g'] = 43, ['h'] = 44, ['i'] = 45, ['j'] = 46,
+    ['k'] = 47, ['l'] = 48, ['m'] = 49, ['n'] = 50, ['o'] = 51, ['p'] = 52, ['q'] = 53, ['r'] = 54,
+    ['s'] = 55, ['t'] = 56, ['u'] = 57, ['v'] = 58, ['w'] = 59, ['x'] = 60, ['y'] = 61, ['z'] = 62,
+};
 
 bool nbj__token_read(const uint8_t *in, size_t characters, uint64_t *value)
 {
     uint64_t v = 0;
+    bool bad = false;
 
     for (size_t i = 0; i < characters; i++) {
-        int d = digit_value(in[i]);
-        if (d < 0)
-            return false;
-        v = v << 6 | (uint64_t)d;
+        uint64_t d = digit_plus_one[in[i]];
+        bad |= d == 0;
+        v = v << 6 | (d - 1);
     }
-    *value = v;
-    return true;
+    if (!bad)
+        *value = v;
+    return !bad;
 }
 
 void nbj__slots_token(const nbj__slots *t, const nbj__call *call, char *out)

@@ -87,18 +87,30 @@ nbj_status nbj__headers_find(nbj_bytes block, nbj_bytes name, nbj_bytes *value)
     return st == NBJ_MORE ? NBJ_E_NOT_FOUND : st;
 }
 
+static bool ends_value(uint8_t c)
+{
+    return c == '\r' || c == '\n' || c == '\0';
+}
+
 bool nbj__header_is_legal(const nbj_header *h)
 {
+    size_t i = 0;
+
     if (h->name.len == 0)
         return false;
-    for (size_t i = 0; i < h->name.len; i++) {
-        uint8_t c = h->name.ptr[i];
+    for (size_t n = 0; n < h->name.len; n++) {
+        uint8_t c = h->name.ptr[n];
         if (c <= 0x20 || c >= 0x7f || c == ':')
             return false;
     }
-    for (size_t i = 0; i < h->value.len; i++) {
-        uint8_t c = h->value.ptr[i];
-        if (c == '\r' || c == '\n' || c == '\0')
+    for (; h->value.len - i >= 8; i += 8) { /* eight at a time, as long as none of them is less than a CR, or one */
+        uint64_t eight;
+        memcpy(&eight, h->value.ptr + i, sizeof eight);
+        if (((eight - 0x0e0e0e0e0e0e0e0eu) & ~eight & 0x8080808080808080u) != 0)
+            break;
+    }
+    for (; i < h->value.len; i++) {
+        if (ends_value(h->value.ptr[i]))
             return false;
     }
     return true;

@@ -46,12 +46,17 @@ static bool is_plain(nbj_bytes s)
     size_t i = 0;
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    for (; s.len - i >= 8; i += 8) {
+    while (s.len >= 8 && i < s.len) {
         uint64_t eight;
+        if (s.len - i < 8) { /* the last eight: some of them once more */
+            i = s.len - 8;
+            before = s.ptr[i - 1];
+        }
         memcpy(&eight, s.ptr + i, sizeof eight);
         if (!are_plain(eight, before == '.'))
             return false;
         before = s.ptr[i + 7];
+        i += 8;
     }
 #endif
     for (; i < s.len; i++) {
