@@ -18,7 +18,7 @@ static void give_back(nbj__buf *b)
     if (b->ptr == NULL)
         return;
     if (b->secret)
-        memset(b->ptr, 0, b->cap);
+        nbj__wipe(b->ptr, b->cap);
     nbj__free(b->alloc, b->ptr, b->cap);
 }
 

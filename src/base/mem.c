@@ -56,6 +56,12 @@ void nbj__free(const nbj_allocator *a, void *ptr, size_t size)
         a->free(a->ctx, ptr, size);
 }
 
+void nbj__wipe(void *ptr, size_t size)
+{
+    memset(ptr, 0, size);
+    __asm__ volatile("" : : "r"(ptr) : "memory"); /* somebody may look */
+}
+
 char *nbj__copy_text(const nbj_allocator *a, nbj_bytes text)
 {
     char *copy = nbj__alloc(a, text.len + 1);
@@ -79,8 +85,6 @@ void nbj__wipe_text(const nbj_allocator *a, char *text)
     if (text == NULL)
         return;
     size_t len = strlen(text);
-    volatile char *p = text; /* volatile: the compiler may not drop writes to memory that dies */
-    for (size_t i = 0; i < len; i++)
-        p[i] = 'x';
+    nbj__wipe(text, len);
     nbj__free(a, text, len + 1);
 }

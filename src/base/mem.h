@@ -17,6 +17,9 @@ void *nbj__alloc0(const nbj_allocator *a, size_t size);                         
 void *nbj__realloc(const nbj_allocator *a, void *ptr, size_t old_size, size_t new_size); /* |ptr| may be NULL */
 void nbj__free(const nbj_allocator *a, void *ptr, size_t size);                          /* |ptr| may be NULL */
 
+/* Overwrites what is about to be given back, which compilers would leave out of memset(). */
+void nbj__wipe(void *ptr, size_t size);
+
 /* A NUL-terminated copy; NULL when there is no memory. Freed by nbj__free_text. */
 char *nbj__copy_text(const nbj_allocator *a, nbj_bytes text);
 void nbj__free_text(const nbj_allocator *a, char *text);

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "client/options.h"
 #include "driver/os.h"
+#include "driver/registers.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -172,6 +173,7 @@ static nbj_status new_client(nbj_client **out, const nbj_client_options *options
     nbj__list_init(&c->events);
     nbj__process_mark_set(&c->mark);
     nbj_status st = make_parts(c, o, with_threads, error);
+    nbj__registers_forget(); /* what of the options was copied */
     if (st != NBJ_OK) {
         free_client(c);
         return st;

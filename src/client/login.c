@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "driver/identity.h"
 #include "driver/os.h"
+#include "driver/registers.h"
 
 #include <assert.h>
 #include <openssl/crypto.h>
@@ -130,6 +131,7 @@ static void answer(nbj__login *l)
     else if (is_open(l, number))
         give_up(c, &error, nbj__os_now());
     OPENSSL_cleanse(&l->answer, sizeof l->answer);
+    nbj__registers_forget();
 }
 
 static void run_login(nbj__task *task)

@@ -13,16 +13,22 @@ static nbj__server *server_of(nbj__node *n)
     for (nbj__server *s = server_of(nbj__list_first(&(p)->servers)); s != NULL; \
          s = server_of(nbj__list_after(&(p)->servers, &s->node)))
 
+static void forget_secrets(const nbj_allocator *a, nbj__server *s)
+{
+    nbj__wipe_text(a, s->password);
+    nbj__wipe_text(a, s->token);
+    s->password = s->token = NULL;
+}
+
 static void free_server(nbj__pool *p, nbj__server *s)
 {
     const nbj_allocator *a = p->cfg.alloc;
 
     nbj__list_remove(&s->node);
+    forget_secrets(a, s);
     nbj__free_text(a, s->host);
     nbj__free_text(a, s->tls_name);
     nbj__free_text(a, s->user);
-    nbj__wipe_text(a, s->password);
-    nbj__wipe_text(a, s->token);
     nbj__free(a, s, sizeof *s);
     p->count--;
 }
@@ -159,6 +165,14 @@ nbj_status nbj__pool_init(nbj__pool *p, const nbj__pool_config *cfg, nbj_bytes u
     if (st != NBJ_OK)
         nbj__pool_free(p);
     return st;
+}
+
+void nbj__pool_forget_secrets(nbj__pool *p)
+{
+    FOR_EACH_SERVER(p, s)
+    {
+        forget_secrets(p->cfg.alloc, s);
+    }
 }
 
 void nbj__pool_free(nbj__pool *p)

@@ -175,6 +175,8 @@ void nbj__session_close(nbj__session *s, nbj_status why, const char *text)
     set_phase(s, NBJ__PHASE_CLOSED);
     hang_up(s);
     s->server = NULL;
+    nbj__pool_forget_secrets(&s->pool);
+    nbj__session_options_wipe(&s->opt);
     s->drain_due = NBJ_TIME_NEVER;
     s->out_is_lost = true;
     if (!NBJ__CANARY(PENDING_LEFT))

@@ -5,6 +5,7 @@
 #include "base/heap.h"
 #include "base/text.h"
 #include "driver/os.h"
+#include "driver/registers.h"
 
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -115,6 +116,14 @@ void nbj__driver_close_socket(nbj__driver *d)
     d->watched = 0;
 }
 
+/* Somebody may have taken them for the contents. */
+void nbj__driver_forget_names(nbj__driver *d)
+{
+    nbj__wipe_text(d->cfg.session.alloc, d->credentials_file);
+    nbj__wipe_text(d->cfg.session.alloc, d->nkey_seed_file);
+    d->credentials_file = d->nkey_seed_file = NULL;
+}
+
 void nbj__driver_free(nbj__driver *d)
 {
     if (d == NULL)
@@ -128,8 +137,7 @@ void nbj__driver_free(nbj__driver *d)
     close_fd(&d->nudge_fd);
     close_fd(&d->epoll_fd);
     pthread_cond_destroy(&d->written);
-    nbj__wipe_text(d->cfg.session.alloc, d->credentials_file); /* somebody may have taken them for the contents */
-    nbj__wipe_text(d->cfg.session.alloc, d->nkey_seed_file);
+    nbj__driver_forget_names(d);
     nbj__free(d->cfg.session.alloc, d, sizeof *d);
 }
 
@@ -267,8 +275,14 @@ static void on_time(nbj__driver *d, nbj_time now)
     nbj__driver_pump(d, now);
 }
 
+static bool is_ready(const nbj__driver *d)
+{
+    return nbj__session_phase(d->session) == NBJ__PHASE_READY;
+}
+
 nbj_status nbj__driver_process(nbj__driver *d, const nbj__ready *ready)
 {
+    bool was_ready = is_ready(d);
     nbj_time now = nbj__os_now();
     nbj__ready asked;
 
@@ -287,7 +301,9 @@ nbj_status nbj__driver_process(nbj__driver *d, const nbj__ready *ready)
     now = nbj__os_now();
     on_time(d, now);
     nbj__driver_write_all(d);
-    nbj__driver_pump(d, now); /* WRITABLE */
+    nbj__driver_pump(d, now);       /* WRITABLE */
+    if (!was_ready || !is_ready(d)) /* credentials and keys are for connecting alone */
+        nbj__registers_forget();
     return d->closed ? NBJ_E_CLOSED : NBJ_OK;
 }
 
@@ -295,8 +311,7 @@ nbj_status nbj__driver_process(nbj__driver *d, const nbj__ready *ready)
 
 bool nbj__driver_is_plain(const nbj__driver *d)
 {
-    return d->channel.fd >= 0 && d->dialer.phase == NBJ__DIAL_IDLE &&
-           nbj__session_phase(d->session) == NBJ__PHASE_READY;
+    return d->channel.fd >= 0 && d->dialer.phase == NBJ__DIAL_IDLE && is_ready(d);
 }
 
 void nbj__driver_disarm(nbj__driver *d)

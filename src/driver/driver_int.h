@@ -50,6 +50,7 @@ typedef struct nbj__reading {
 /* driver.c */
 void nbj__driver_close_socket(nbj__driver *d);
 void nbj__driver_await_writer(nbj__driver *d);
+void nbj__driver_forget_names(nbj__driver *d); /* of files with credentials */
 
 /* obey.c */
 void nbj__driver_watch(nbj__driver *d, uint32_t events); /* the socket, in the epoll set */

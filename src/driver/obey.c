@@ -147,6 +147,7 @@ static void obey(nbj__driver *d, const nbj__event *ev, nbj_time now)
         break;
     case NBJ__EV_CLOSED:
         d->closed = true;
+        nbj__driver_forget_names(d);
         break;
     default:
         break;
