@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "driver/os.h"
 #include "driver/tls_error.h"
+#include "driver/tls_key.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -145,10 +146,11 @@ static nbj_status each_certificate(const file *f, BIO *pem, bool (*take)(SSL_CTX
     return count > 0 ? NBJ_OK : file_error(f, "holds no certificate in PEM form", "");
 }
 
-static nbj_status with_certificates(const file *f, bool (*take)(SSL_CTX *ctx, X509 *x, size_t i), SSL_CTX *ctx)
+/* A key may be in the file too: it is none of OpenSSL's reader of certificates, which would leave it behind. */
+static nbj_status with_certificates(file *f, bool (*take)(SSL_CTX *ctx, X509 *x, size_t i), SSL_CTX *ctx)
 {
+    nbj__tls_key_hide(f->ptr, f->len);
     BIO *pem = BIO_new_mem_buf(f->ptr, (int)f->len);
-
     if (pem == NULL) {
         ERR_clear_error();
         return no_memory(f->error);
@@ -169,13 +171,24 @@ static bool present(SSL_CTX *ctx, X509 *x, size_t i)
     return (i == 0 ? SSL_CTX_use_certificate(ctx, x) : (int)SSL_CTX_add1_chain_cert(ctx, x)) == 1;
 }
 
+/* By OpenSSL's decoder, for forms that ours does not know. */
+static EVP_PKEY *decode_key(const file *f, bool *asked)
+{
+    BIO *pem = BIO_new_mem_buf(f->ptr, (int)f->len);
+    EVP_PKEY *key = pem != NULL ? PEM_read_bio_PrivateKey(pem, NULL, on_password, asked) : NULL;
+
+    BIO_free(pem);
+    return key;
+}
+
 static nbj_status use_key(const file *f, SSL_CTX *ctx, const char *cert_path)
 {
     bool asked = false;
-    BIO *pem = BIO_new_mem_buf(f->ptr, (int)f->len);
-    EVP_PKEY *key = pem != NULL ? PEM_read_bio_PrivateKey(pem, NULL, on_password, &asked) : NULL;
+    EVP_PKEY *key = nbj__tls_key_read(nbj_view(f->ptr, f->len));
     nbj_status st = NBJ_OK;
 
+    if (key == NULL)
+        key = decode_key(f, &asked);
     if (asked)
         st = file_error(f, "the key is encrypted; store it decrypted, readable for this user only", "");
     else if (key == NULL)
@@ -185,7 +198,6 @@ static nbj_status use_key(const file *f, SSL_CTX *ctx, const char *cert_path)
                                              : file_error(f, "does not match the certificate in ", cert_path);
     ERR_clear_error();
     EVP_PKEY_free(key);
-    BIO_free(pem);
     return st;
 }
 
