@@ -103,8 +103,8 @@ typedef struct nbj_client_options {
     bool ignore_discovered;     /**< Do not use servers that the cluster names. */
     bool auth_errors_are_fatal; /**< The same authentication error twice in a row from a server closes. */
     bool fail_requests_on_loss; /**< Requests end with NBJ_E_DISCONNECTED instead of waiting for their deadline. */
-    bool wait_when_full;        /**< nbj_send() waits for room in the outgoing buffer instead of returning NBJ_E_FULL,
-                                 *   and while connected as soon as more than 1 MiB waits to be written. Under an event
+    bool wait_when_full;        /**< What sends, requests and settles waits for room in the outgoing buffer instead of
+                                 *   returning NBJ_E_FULL, and while connected as soon as more than 1 MiB waits. Under an event
                                  *   loop it returns NBJ_E_WOULD_BLOCK, and NBJ_EVENT_WRITABLE follows. */
     bool no_echo;               /**< Do not receive what this client publishes itself. */
     bool verbose;               /**< The server acknowledges each operation; for debugging a server. */

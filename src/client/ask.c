@@ -26,18 +26,31 @@ static nbj_status prepare(const nbj_client *c, nbj__op *op, const nbj_call_optio
     return o.domain != NULL || o.api_prefix != NULL ? nbj__js_where_set(&op->where, o.domain, o.api_prefix) : NBJ_OK;
 }
 
+typedef struct putting {
+    nbj__client_call *call;
+    const nbj__op *op;
+    nbj_time due;
+} putting;
+
+static nbj_status put_request(void *arg)
+{
+    const putting *p = arg;
+    nbj_header header;
+    char level[16];
+    nbj__outgoing m = nbj__op_request(p->op, &header, level);
+    nbj__many_options many = { .stall_ns = p->op->stall_ns, .until_status = true };
+    nbj__session *s = p->call->client->session;
+
+    return p->op->many ? nbj__session_request_many(s, &p->call->core, &m, &many, p->due, nbj__os_now())
+                       : nbj__session_request(s, &p->call->core, &m, p->due, nbj__os_now());
+}
+
 /* Puts the op's request into the session. With the lock. */
 static nbj_status put(nbj__client_call *call, const nbj__op *op, nbj_time due)
 {
-    nbj_header header;
-    char level[16];
-    nbj__outgoing m = nbj__op_request(op, &header, level);
-    nbj__many_options many = { .stall_ns = op->stall_ns, .until_status = true };
-    nbj__session *s = call->client->session;
-    nbj_time now = nbj__os_now();
+    putting p = { call, op, due };
 
-    return op->many ? nbj__session_request_many(s, &call->core, &m, &many, due, now)
-                    : nbj__session_request(s, &call->core, &m, due, now);
+    return nbj__client_put(call->client, put_request, &p);
 }
 
 /* --- waiting --- */

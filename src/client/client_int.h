@@ -90,6 +90,11 @@ nbj_status nbj__client_leave_changed(nbj_client *c, nbj_status st);
 /* Waits until |is_so| says so, asked again after each nbj__client_changed(|watchers|). False: |due| has come. */
 bool nbj__client_wait(nbj_client *c, nbj__list *watchers, bool (*is_so)(void *arg), void *arg, nbj_time due);
 void nbj__client_changed(nbj__list *watchers);
+
+/* Does |put|, which says NBJ_E_WOULD_BLOCK as long as the outgoing buffer is full and client option wait_when_full is set;
+ * with threads waits for room then, for write_timeout_ns at most: NBJ_E_TIMEOUT. */
+typedef nbj_status nbj__put_fn(void *arg);
+nbj_status nbj__client_put(nbj_client *c, nbj__put_fn *put, void *arg);
 void nbj__client_changed_for_one(nbj__list *watchers);
 
 /* Around the program's code on the callback thread. */

@@ -336,16 +336,30 @@ nbj_status nbj_msg_delivery(const nbj_msg *msg, nbj_delivery *out)
     return st;
 }
 
+typedef struct settling {
+    const nbj_msg *msg;
+    nbj_bytes what;
+} settling;
+
+static nbj_status put_settlement(void *arg)
+{
+    const settling *s = arg;
+    const nbj_client *c = s->msg->client;
+
+    return nbj__pull_settle(c->session, s->msg, s->what);
+}
+
 static nbj_status settle(const nbj_msg *msg, nbj_bytes what)
 {
     nbj_client *c = msg->client;
+    settling s = { msg, what };
 
     if (c == NULL)
         return NBJ_E_NOT_JETSTREAM;
     nbj_status st = nbj__client_enter(c);
     if (st != NBJ_OK)
         return st;
-    return nbj__client_leave_sent(c, nbj__pull_settle(c->session, msg, what));
+    return nbj__client_leave_sent(c, nbj__client_put(c, put_settlement, &s));
 }
 
 nbj_status nbj_ack(const nbj_msg *msg)

@@ -26,17 +26,15 @@ struct nbj_sub {
 /* --- sending --- */
 
 typedef struct sending {
-    nbj_client *client;
+    nbj__session *session;
     const nbj__outgoing *msg;
-    nbj_status status;
 } sending;
 
-static bool is_sent(void *arg)
+static nbj_status put_message(void *arg)
 {
     sending *s = arg;
 
-    s->status = nbj__session_publish(s->client->session, s->msg);
-    return s->status != NBJ_E_WOULD_BLOCK;
+    return nbj__session_publish(s->session, s->msg);
 }
 
 static nbj_status send_to(nbj_client *client, nbj_bytes subject, nbj_bytes data, const nbj_send_options *options)
@@ -53,13 +51,8 @@ static nbj_status send_to(nbj_client *client, nbj_bytes subject, nbj_bytes data,
     nbj_status st = nbj__client_enter(client);
     if (st != NBJ_OK)
         return st;
-    sending s = { client, &m, NBJ_OK };
-    if (!is_sent(&s) && nbj__client_has_threads(client)) {
-        nbj_time due = nbj__time_add(nbj__os_now(), client->write_timeout_ns);
-        if (!nbj__client_wait(client, &client->watchers, is_sent, &s, due))
-            s.status = NBJ_E_TIMEOUT;
-    }
-    return nbj__client_leave_sent(client, s.status);
+    sending s = { client->session, &m };
+    return nbj__client_leave_sent(client, nbj__client_put(client, put_message, &s));
 }
 
 nbj_status nbj_send(nbj_client *client, const char *subject, nbj_bytes data, const nbj_send_options *options)

@@ -23,20 +23,36 @@ static nbj_time deadline(uint64_t timeout_ns, nbj_time now)
     return nbj__time_add(now, timeout_ns > 0 ? timeout_ns : TIMEOUT_NS);
 }
 
+typedef struct asking {
+    nbj__client_call *call;
+    nbj__outgoing msg;
+    nbj__many_options many;
+    bool has_many;
+    nbj_time due;
+} asking;
+
+static nbj_status put_request(void *arg)
+{
+    asking *a = arg;
+    nbj__session *s = a->call->client->session;
+
+    return a->has_many ? nbj__session_request_many(s, &a->call->core, &a->msg, &a->many, a->due, nbj__os_now())
+                       : nbj__session_request(s, &a->call->core, &a->msg, a->due, nbj__os_now());
+}
+
 /* Puts |call| into the session. */
 static nbj_status ask(nbj__client_call *call, nbj__call_kind kind, const char *subject, nbj_bytes data,
                       const nbj_request_options *o)
 {
-    nbj__session *s = call->client->session;
-    nbj_time now = nbj__os_now();
-    nbj__outgoing m = {
-        .subject = nbj_str(subject), .headers = o->headers, .header_count = o->header_count, .payload = data
+    asking a = {
+        .call = call,
+        .msg = { .subject = nbj_str(subject), .headers = o->headers, .header_count = o->header_count, .payload = data },
+        .many = { .max = o->max_replies, .stall_ns = o->stall_ns, .sentinel = o->sentinel },
+        .has_many = kind == NBJ__CALL_MANY,
+        .due = deadline(o->timeout_ns, nbj__os_now())
     };
-    nbj__many_options many = { .max = o->max_replies, .stall_ns = o->stall_ns, .sentinel = o->sentinel };
-    nbj_time due = deadline(o->timeout_ns, now);
 
-    return kind == NBJ__CALL_MANY ? nbj__session_request_many(s, &call->core, &m, &many, due, now)
-                                  : nbj__session_request(s, &call->core, &m, due, now);
+    return nbj__client_put(call->client, put_request, &a);
 }
 
 /* --- with callbacks --- */

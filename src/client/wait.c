@@ -54,6 +54,30 @@ bool nbj__client_wait(nbj_client *c, nbj__list *watchers, bool (*is_so)(void *ar
     return true;
 }
 
+typedef struct putting {
+    nbj__put_fn *put;
+    void *arg;
+    nbj_status status;
+} putting;
+
+static bool is_put(void *arg)
+{
+    putting *p = arg;
+
+    p->status = p->put(p->arg);
+    return p->status != NBJ_E_WOULD_BLOCK;
+}
+
+nbj_status nbj__client_put(nbj_client *c, nbj__put_fn *put, void *arg)
+{
+    putting p = { put, arg, NBJ_OK };
+
+    if (is_put(&p) || !nbj__client_has_threads(c))
+        return p.status;
+    nbj_time due = nbj__time_add(nbj__os_now(), c->write_timeout_ns);
+    return nbj__client_wait(c, &c->watchers, is_put, &p, due) ? p.status : NBJ_E_TIMEOUT;
+}
+
 void nbj__client_changed(nbj__list *watchers)
 {
     for (nbj__node *n = nbj__list_first(watchers); n != NULL; n = nbj__list_after(watchers, n))

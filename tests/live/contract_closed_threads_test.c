@@ -152,12 +152,19 @@ static nbj_status subscribe(crowd *w, nbj_sub **kept, size_t *count, size_t max)
 typedef struct worker {
     nbj_sub *kept[KEPT];
     size_t count;
+    unsigned unasked;
 } worker;
 
 typedef struct crowd_and_workers {
     crowd *w;
     worker worker[THREADS];
 } crowd_and_workers;
+
+/* Now and then who never waits for the server does so, or all answers to others would come far behind its work. */
+static nbj_status keep_in_step(crowd *w, worker *me, nbj_status st)
+{
+    return st == NBJ_OK && ++me->unasked % 64 == 0 ? nbj_flush(w->client, NBJ_MINUTES(1)) : st;
+}
 
 static bool may_be(nbj_status st)
 {
@@ -175,7 +182,7 @@ static void work(void *arg, size_t i)
     while (st != NBJ_E_CLOSED && ts_now() < until) {
         switch (i % 8) {
         case 0:
-            st = nbj_send(w->client, "noise", nbj_str("send"), NULL);
+            st = keep_in_step(w, me, nbj_send(w->client, "noise", nbj_str("send"), NULL));
             break;
         case 1:
             st = nbj_publish(w->client, "c.x", nbj_str("sync"), NULL, NULL);
@@ -191,7 +198,7 @@ static void work(void *arg, size_t i)
             st = ask_async(w, i / 8);
             break;
         case 6:
-            st = subscribe(w, me->kept, &me->count, KEPT);
+            st = keep_in_step(w, me, subscribe(w, me->kept, &me->count, KEPT));
             break;
         case 7:
             st = nbj_flush(w->client, 0);
@@ -201,7 +208,7 @@ static void work(void *arg, size_t i)
         if (st == NBJ_E_DRAINING || st == NBJ_E_FULL)
             ts_breathe();
         if (!may_be(st))
-            w->wrong = (unsigned)-(int)st;
+            w->wrong = (unsigned)(i % 8) * 1000 + (unsigned)-(int)st; /* which, and what */
     }
     w->wrong += st != NBJ_E_CLOSED ? 1000 : 0;
 }
@@ -308,6 +315,8 @@ typedef struct blocked {
     atomic_uint begun;
 } blocked;
 
+#define FILLER 6
+
 static nbj_status wait_in(blocked *b, size_t i)
 {
     nbj_msg *msg = NULL;
@@ -336,7 +345,7 @@ static nbj_status wait_in(blocked *b, size_t i)
     case 5:
         st = nbj_stream_ensure(b->client, NBJ_STREAM_CONFIG(.name = "D"), NBJ_CALL(.timeout_ns = NBJ_MINUTES(1)), NULL);
         break;
-    case 6:
+    case FILLER:
         do
             st = nbj_send(b->client, "noise", nbj_view("0123456789", 10), NULL);
         while (st == NBJ_OK);
@@ -349,6 +358,21 @@ static nbj_status wait_in(blocked *b, size_t i)
     return st;
 }
 
+static void fill(void *arg, size_t i)
+{
+    (void)i;
+    (void)wait_in(arg, FILLER);
+}
+
+static bool is_full(nbj_client *c)
+{
+    uint64_t before = nbj_client_stats_of(c).out_msgs;
+
+    for (int i = 0; i < 100; i++) /* so long that somebody who may send does */
+        ts_breathe();
+    return before > 0 && nbj_client_stats_of(c).out_msgs == before;
+}
+
 static void wait_in_call(void *arg, size_t i)
 {
     blocked *b = arg;
@@ -357,27 +381,38 @@ static void wait_in_call(void *arg, size_t i)
     b->returned[i] = ts_now();
 }
 
-/* The server is stopped, so that nothing is answered. */
-static void test_calls_that_wait_return_at_once(void **state)
+/* The server is stopped, so that nothing is answered; with |full_first| the calls cannot even be sent. */
+static void check_blocked(bool full_first)
 {
     ts_threaded *c =
         ts_threaded_open(NBJ_CLIENT_OPTIONS(.url = ts_server_url(server), .wait_when_full = true,
                                             .max_outgoing_bytes = NBJ_KIB(64), .write_timeout_ns = NBJ_MINUTES(1)));
     ts_raw *mute = ts_raw_open(ts_server_port(server));
     blocked b = { .client = c->client };
+    ts_threads filler;
     ts_threads threads;
 
-    (void)state;
     ts_raw_sub(mute, "mute", "1");
     assert_int_equal(nbj_subscribe(c->client, "silence", NULL, NULL, NULL, &b.silent), NBJ_OK);
     assert_int_equal(nbj_flush(c->client, 0), NBJ_OK);
     ts_server_pause(server);
+    if (full_first) {
+        ts_threads_start(&filler, 1, fill, &b);
+        WAIT_UNTIL(is_full(c->client), TS_THREADED_MS);
+    }
     ts_threads_start(&threads, 7, wait_in_call, &b);
-    WAIT_UNTIL(b.begun == 7, TS_THREADED_MS);
-    WAIT_UNTIL(ts_tally_reaches(&threads.ended, 1, 300) == false, TS_THREADED_MS); /* all of them wait */
+    WAIT_UNTIL(b.begun == (full_first ? 8 : 7), TS_THREADED_MS);
+    if (ts_tally_reaches(&threads.ended, 1, 300)) { /* all of them are to wait */
+        for (size_t i = 0; i < 7; i++) {
+            if (b.returned[i] != 0)
+                TS_FAIL("call %zu returned \"%s\" before the end", i, nbj_strerror(b.status[i]));
+        }
+    }
     nbj_time closed_at = ts_now();
     nbj_client_close(c->client);
     ts_threads_join(&threads, TS_THREADED_MS);
+    if (full_first)
+        ts_threads_join(&filler, TS_THREADED_MS);
     ts_server_cont(server);
     for (size_t i = 0; i < 7; i++) {
         if (b.status[i] != NBJ_E_CLOSED || b.returned[i] > closed_at + NBJ_MILLIS(BLOCKED_MS))
@@ -387,6 +422,18 @@ static void test_calls_that_wait_return_at_once(void **state)
     assert_int_equal(ts_threaded_await_closed(c)->status, NBJ_OK);
     nbj_sub_release(b.silent);
     ts_raw_close(mute);
+}
+
+static void test_calls_that_wait_return_at_once(void **state)
+{
+    (void)state;
+    check_blocked(false);
+}
+
+static void test_calls_that_wait_for_room_return_at_once(void **state)
+{
+    (void)state;
+    check_blocked(true);
 }
 
 /* -- after the end -- */
@@ -458,6 +505,7 @@ int main(void)
         cmocka_unit_test_teardown(test_closed_twice_is_closed_once, end_test),
         cmocka_unit_test_teardown(test_drain_while_all_work, end_test),
         cmocka_unit_test_teardown(test_calls_that_wait_return_at_once, end_test),
+        cmocka_unit_test_teardown(test_calls_that_wait_for_room_return_at_once, end_test),
         cmocka_unit_test_teardown(test_reading_after_closed_calls_nobody, end_test),
         cmocka_unit_test_teardown(test_every_call_says_closed, end_test),
     };
