@@ -8,7 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
     mapfile -t files < <(git ls-files --cached --others --exclude-standard | while read -r f; do [[ ! -f $f ]] || printf '%s\n' "$f"; done)
 else
-    mapfile -t files < <(find . -type f -not -path './build/*' | sed 's|^\./||')
+    mapfile -t files < <(find . -type f -not -path './build/*' -not -path './.git' -not -path './.git/*' | sed 's|^\./||')
 fi
 
 status=0
