@@ -8,6 +8,12 @@
 #include "wire/subject.h"
 
 #define AHEAD_BYTES (1u << 20)
+#define SUB_OCTETS 48u /* of SUB and UNSUB without the names */
+
+/* What may still go before something that waits for room, so that neither shuts the other out: so much of the buffer for
+ * messages, and so many octets for SUBs, which have room of their own. */
+#define MSG_GRACE_SHARE 8u
+#define SUB_GRACE_BYTES (1u << 18)
 
 bool nbj__session_has_connection(const nbj__session *s)
 {
@@ -44,7 +50,7 @@ static bool has_room(const nbj__session *s)
 {
     size_t most = s->opt.max_outgoing_bytes;
 
-    if (nbj__session_is_ready(s) && most > AHEAD_BYTES)
+    if (s->opt.wait_when_full && nbj__session_is_ready(s) && most > AHEAD_BYTES)
         most = AHEAD_BYTES;
     return nbj__outbox_len(&s->out) <= most / 2;
 }
@@ -101,16 +107,43 @@ nbj_status nbj__session_check(const nbj__session *s, const nbj__outgoing *m)
 }
 
 /* Who may wait for room waits sooner while the server takes what is sent: what is written soon is still in the processor's
- * caches. */
+ * caches. Who does not wait may try again as fast as octets are written, and leaves room to a frame that waits. */
 static bool is_ahead(const nbj__session *s)
 {
-    return s->opt.wait_when_full && nbj__session_is_ready(s) && nbj__outbox_len(&s->out) > AHEAD_BYTES;
+    if (!nbj__session_is_ready(s))
+        return false;
+    return s->opt.wait_when_full ? nbj__outbox_len(&s->out) > AHEAD_BYTES : s->wants_writable && s->msg_grace == 0;
+}
+
+static void use(size_t *grace, size_t size)
+{
+    *grace -= size < *grace ? size : *grace;
+}
+
+bool nbj__session_takes_sub(nbj__session *s, nbj_bytes subject, nbj_bytes queue_group)
+{
+    bool others_wait = s->wants_writable && nbj__session_is_ready(s);
+
+    if (!nbj__outbox_has_control_room(&s->out) || (others_wait && s->sub_grace == 0))
+        return false;
+    if (others_wait)
+        use(&s->sub_grace, subject.len + queue_group.len + SUB_OCTETS);
+    return true;
+}
+
+static void want_room(nbj__session *s)
+{
+    if (s->wants_writable)
+        return;
+    s->wants_writable = true;
+    s->msg_grace = s->opt.max_outgoing_bytes / MSG_GRACE_SHARE;
+    s->sub_grace = SUB_GRACE_BYTES;
 }
 
 static nbj_status count_published(nbj__session *s, nbj_status st, size_t size)
 {
     if (st == NBJ_E_FULL && s->opt.wait_when_full) {
-        s->wants_writable = true;
+        want_room(s);
         return NBJ_E_WOULD_BLOCK;
     }
     if (st == NBJ_OK) {
@@ -128,7 +161,11 @@ nbj_status nbj__session_publish(nbj__session *s, const nbj__outgoing *m)
         st = nbj__session_check(s, m);
     if (st == NBJ_OK && is_ahead(s))
         return count_published(s, NBJ_E_FULL, 0);
-    return st == NBJ_OK ? count_published(s, nbj__outbox_publish(&s->out, m), nbj__outgoing_size(m)) : st;
+    if (st == NBJ_OK)
+        st = count_published(s, nbj__outbox_publish(&s->out, m), nbj__outgoing_size(m));
+    if (st == NBJ_OK && s->wants_writable)
+        use(&s->msg_grace, m->subject.len + nbj__outgoing_size(m));
+    return st;
 }
 
 nbj_status nbj__session_send_frame(nbj__session *s, nbj_bytes frame, size_t size)
@@ -140,6 +177,6 @@ nbj_status nbj__session_send_frame(nbj__session *s, nbj_bytes frame, size_t size
     if (st == NBJ_OK)
         st = nbj__outbox_append(&s->out, frame);
     if (st == NBJ_E_FULL)
-        s->wants_writable = true;
+        want_room(s);
     return count_published(s, st, size);
 }

@@ -43,6 +43,7 @@ struct nbj__session {
     nbj__outbox out;
     bool out_is_lost; /* with its connection: to be tidied up when the driver has hung up, as it may still write */
     bool wants_writable;
+    size_t msg_grace, sub_grace; /* octets of messages and SUBs that still go before what waits for room */
 
     /* what uses it */
     nbj__subs subs;
@@ -97,6 +98,7 @@ void nbj__session_tidy_out(nbj__session *s);
 /* send.c */
 bool nbj__session_has_connection(const nbj__session *s); /* and the driver was not told to hang up */
 nbj_status nbj__session_may_use(const nbj__session *s);  /* NBJ_E_CLOSED, NBJ_E_DRAINING */
+bool nbj__session_takes_sub(nbj__session *s, nbj_bytes subject, nbj_bytes queue_group); /* into the outgoing buffer */
 
 /* dispatch.c */
 void nbj__session_note(nbj__session *s, nbj__event_type type);

@@ -21,7 +21,7 @@ nbj_status nbj__session_subscribe(nbj__session *s, nbj__sub *sub, const nbj__sub
     if (!nbj__subject_is_filter(what->subject) ||
         (what->queue_group.len > 0 && !nbj__queue_is_legal(what->queue_group)))
         return NBJ_E_BAD_SUBJECT;
-    if (!nbj__outbox_has_control_room(&s->out))
+    if (!nbj__session_takes_sub(s, what->subject, what->queue_group))
         return NBJ_E_FULL;
     nbj_status st = nbj__subs_add(&s->subs, sub, what->subject, what->queue_group);
     if (st != NBJ_OK)

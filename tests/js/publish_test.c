@@ -216,6 +216,58 @@ static void test_full_outgoing_buffer(void **state)
     end();
 }
 
+/* Messages without acknowledgement take every octet that they can; neither they nor the publishes shut the other out. */
+static void test_outgoing_buffer_kept_full_by_others(void **state)
+{
+    unsigned others = 0;
+
+    (void)state;
+    begin_with(NULL, &(nbj__session_options){ .max_outgoing_bytes = 2000 });
+    while (fix_publish(&f, "b", "0123456789") == NBJ_OK)
+        continue;
+    for (int i = 0; i < 40; i++)
+        assert_int_equal(publish("0123456789"), NBJ_OK);
+    for (unsigned i = 0; p.cursor < p.tail; i++) {
+        assert_true(i < 100);
+        assert_int_equal(fix_write(&f, 200), 200);
+        fix_pump(&f);
+        while (fix_publish(&f, "b", "0123456789") == NBJ_OK)
+            others++;
+        assert_true(others > i / 10);
+    }
+    for (unsigned i = 0; i < 40; i++)
+        ack(i, 0, i + 1, false);
+    end();
+}
+
+/* Nor do subscriptions that come and go, a quarter of a mebibyte of which has room of its own. */
+static void test_outgoing_buffer_kept_full_by_subscriptions(void **state)
+{
+    unsigned subs = 0;
+
+    (void)state;
+    begin_with(NULL, &(nbj__session_options){ .max_outgoing_bytes = 2000 });
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(publish("0123456789"), NBJ_OK);
+    for (int i = 0; p.cursor < p.tail; i++) {
+        assert_true(i < 1000);
+        f.raw_len = 0;
+        fix_write(&f, 5000);
+        fix_pump(&f);
+        for (int n = 0; n < 300 && fix_subscribe(&f, 0, "b", 0) == NBJ_OK; n++) {
+            assert_int_equal(nbj__session_unsubscribe(f.s, &f.sub[0], 0), NBJ_OK);
+            fix_pump(&f);
+            nbj__session_sub_clear(f.s, &f.sub[0]);
+            f.events[0] = '\0';
+            subs++;
+        }
+    }
+    assert_true(subs >= 4000);
+    for (unsigned i = 0; i < 100; i++)
+        ack(i, 0, i + 1, false);
+    end();
+}
+
 /* --- deadlines --- */
 
 static void test_deadlines(void **state)
@@ -330,6 +382,8 @@ int main(void)
         cmocka_unit_test(test_octets_are_limited),
         cmocka_unit_test(test_too_large_for_the_outgoing_buffer),
         cmocka_unit_test(test_full_outgoing_buffer),
+        cmocka_unit_test(test_outgoing_buffer_kept_full_by_others),
+        cmocka_unit_test(test_outgoing_buffer_kept_full_by_subscriptions),
         cmocka_unit_test(test_deadlines),
         cmocka_unit_test(test_deadline_before_anything_was_sent),
         cmocka_unit_test(test_done_before_the_cursor),
