@@ -22,6 +22,7 @@ static nbj_status read_one(nbj_bytes payload, nbj__pub_ack *ack)
     if (nbj__pub_ack_scan(payload, &scanned)) { /* the short way says what the JSON library says, or nothing */
         MUST(st == NBJ_OK && scanned.sequence == ack->sequence && scanned.duplicate == ack->duplicate);
         MUST(strcmp(scanned.stream, ack->stream) == 0 && strcmp(scanned.domain, ack->domain) == 0);
+        MUST(strcmp(scanned.value, ack->value) == 0);
     }
 
     MUST(st < 0 || st == NBJ_OK);

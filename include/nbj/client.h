@@ -93,24 +93,24 @@ typedef struct nbj_client_options {
     uint64_t max_outgoing_bytes; /**< Of what is not written yet, connected or not. 0: 8 MiB. */
     uint32_t max_pings_out;      /**< Unanswered PINGs before a server counts as dead. 0: 2. */
     uint32_t max_reconnects;     /**< Failures in a row before a server is given up. 0: never. */
-    uint32_t
-        publish_max_messages;   /**< JetStream messages without an outcome; rounded up to a power of two. 0: 4,096. */
-    uint32_t reserved;          /**< 0. */
-    uint64_t publish_max_bytes; /**< Octets of those. 0: 64 MiB. */
-    bool no_randomize;          /**< Try servers in the order given. */
-    bool no_reconnect;          /**< The first loss closes. */
-    bool retry_first_connect;   /**< Try for the first connection as for any other, for ever. */
-    bool ignore_discovered;     /**< Do not use servers that the cluster names. */
-    bool auth_errors_are_fatal; /**< The same authentication error twice in a row from a server closes. */
-    bool fail_requests_on_loss; /**< Requests end with NBJ_E_DISCONNECTED instead of waiting for their deadline. */
-    bool wait_when_full;        /**< What sends, requests and settles waits for room in the outgoing buffer instead of
+    uint32_t publish_max_messages; /**< JetStream messages without an outcome, or whose callback has not run. 0: 4,096;
+                                    *   at most 1,048,576. */
+    uint32_t reserved;             /**< 0. */
+    uint64_t publish_max_bytes;    /**< Octets of those, as they are sent. 0: 64 MiB. */
+    bool no_randomize;             /**< Try servers in the order given. */
+    bool no_reconnect;             /**< The first loss closes. */
+    bool retry_first_connect;      /**< Try for the first connection as for any other, for ever. */
+    bool ignore_discovered;        /**< Do not use servers that the cluster names. */
+    bool auth_errors_are_fatal;    /**< The same authentication error twice in a row from a server closes. */
+    bool fail_requests_on_loss;    /**< Requests end with NBJ_E_DISCONNECTED instead of waiting for their deadline. */
+    bool wait_when_full; /**< What sends, requests and settles waits for room in the outgoing buffer instead of
                                  *   returning NBJ_E_FULL, and while connected as soon as more than 1 MiB waits. Under an event
                                  *   loop it returns NBJ_E_WOULD_BLOCK, and NBJ_EVENT_WRITABLE follows. */
-    bool no_echo;               /**< Do not receive what this client publishes itself. */
-    bool verbose;               /**< The server acknowledges each operation; for debugging a server. */
-    bool pedantic;              /**< The server checks subjects more strictly. */
-    bool tls;                   /**< Connect with TLS only, whatever the URL says. */
-    bool tls_first; /**< The TLS handshake comes before anything else (server option handshake_first, 2.10.4). */
+    bool no_echo;        /**< Do not receive what this client publishes itself. */
+    bool verbose;        /**< The server acknowledges each operation; for debugging a server. */
+    bool pedantic;       /**< The server checks subjects more strictly. */
+    bool tls;            /**< Connect with TLS only, whatever the URL says. */
+    bool tls_first;      /**< The TLS handshake comes before anything else (server option handshake_first, 2.10.4). */
     bool
         tls_insecure_skip_verify; /**< Accept any certificate. For tests: whoever is in between can read and change all. */
     char reserved_bools[3];       /**< 0. */

@@ -89,7 +89,8 @@ extern "C" {
     X(NBJ_E_NO_STREAM, -117, "no stream takes this subject")                            \
     X(NBJ_E_BAD_REPLY, -118, "an answer of JetStream could not be read")                \
     X(NBJ_E_NOT_JETSTREAM, -119, "not a JetStream message")                             \
-    X(NBJ_E_SETTLED, -120, "the message was settled before")
+    X(NBJ_E_SETTLED, -120, "the message was settled before")                            \
+    X(NBJ_E_ORDER, -130, "an ordered message before it failed")
 
 /** What a call came to. */
 typedef enum nbj_status {

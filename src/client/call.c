@@ -118,6 +118,10 @@ void nbj__client_on_call(nbj_client *c, const nbj__event *ev, nbj_time now)
         nbj__client_on_js_call(c, ev, now);
         return;
     }
+    if (ev->call->owner == NBJ__CALL_OF_PUBLISHER) {
+        nbj__publish_asker_on_call(&c->asker, ev);
+        return;
+    }
     nbj__client_call *call = NBJ__ITEM(ev->call, nbj__client_call, core);
     if (ev->type == NBJ__EV_CALL_DONE) {
         call->done = true;

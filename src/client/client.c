@@ -99,6 +99,7 @@ static void free_client(nbj_client *c)
     nbj__client_drop_events(c);
     nbj__client_results_free(c);
     nbj__client_login_free(c);
+    nbj__publish_asker_stop(&c->asker);
     nbj__publisher_free(&c->publisher);
     nbj__runtime_free(c->runtime);
     nbj__driver_free(c->driver);
@@ -137,6 +138,7 @@ static nbj_status make_parts(nbj_client *c, const nbj_client_options *o, bool wi
         return st;
     c->session = nbj__driver_session(c->driver);
     st = nbj__publisher_init(&c->publisher, c->session, &po, NULL);
+    nbj__publish_asker_init(&c->asker, &c->publisher);
     return st == NBJ_OK ? st : nbj__error_set(error, st, nbj_strerror(st), (char *)NULL);
 }
 

@@ -23,7 +23,7 @@
 #include "driver/process.h"
 #include "driver/runtime.h"
 #include "js/op.h"
-#include "js/publish.h"
+#include "js/publish_ask.h"
 #include "js/pull.h"
 
 #include <nbj/nbj.h>
@@ -51,6 +51,7 @@ struct nbj_client {
     uint64_t write_timeout_ns;
     nbj__js_where where; /* JetStream's API, unless a call says otherwise */
     nbj__publisher publisher;
+    nbj__publish_asker asker;
     nbj__results *results;       /* outcomes whose callbacks have not run; with threads */
     unsigned publishers_waiting; /* threads in nbj_publish() for room */
     nbj__list pulls;

@@ -143,7 +143,8 @@ static void on_server_error(nbj_client *c, const nbj__event *ev)
 
     if (ev->status == NBJ_E_PERMISSION_PUBLISH && nbj__publisher_on_refused(&c->publisher, ev->subject, &r))
         nbj__client_on_result(c, &r);
-    tell(c, NBJ_EVENT_SERVER_ERROR, ev->error, ev->subject);
+    if (ev->status != NBJ_E_PERMISSION_PUBLISH || !nbj__publish_asker_asked(&c->asker, ev->subject))
+        tell(c, NBJ_EVENT_SERVER_ERROR, ev->error, ev->subject);
 }
 
 static void on_message(nbj_client *c, const nbj__event *ev, nbj_time now)

@@ -33,6 +33,7 @@ static void continue_drain(nbj_client *c, nbj_time now)
     if (!c->draining || c->session_drains || (!done && now < c->drain_due))
         return;
     c->session_drains = true;
+    nbj__publish_asker_stop(&c->asker);
     if (now >= c->drain_due)
         nbj__session_close(c->session, NBJ_E_TIMEOUT, "the drain did not finish before its deadline");
     else
@@ -50,6 +51,8 @@ void nbj__client_after_turn(void *client)
     nbj_time now = nbj__os_now();
     if (!nbj__client_has_threads(c)) /* else who changes a state has it told */
         nbj__client_report_pulls(c);
+    if (nbj__publish_asker_is_due(&c->asker) && !c->session_drains)
+        nbj__publish_asker_ask(&c->asker, &c->where, now);
     if (now < js_deadline(c))
         return;
     while (nbj__publisher_on_time(&c->publisher, now, &r))

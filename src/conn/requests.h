@@ -16,7 +16,7 @@
 #define NBJ__TOKEN_LEN 9u   /* 'R' and 8 characters of 6 bits */
 
 typedef enum nbj__call_kind { NBJ__CALL_REQUEST = 1, NBJ__CALL_MANY, NBJ__CALL_FLUSH } nbj__call_kind;
-typedef enum nbj__call_owner { NBJ__CALL_OF_APP = 1, NBJ__CALL_OF_JS } nbj__call_owner;
+typedef enum nbj__call_owner { NBJ__CALL_OF_APP = 1, NBJ__CALL_OF_JS, NBJ__CALL_OF_PUBLISHER } nbj__call_owner;
 
 /* How a request with many replies ends, beside its deadline. */
 typedef struct nbj__many_options {

@@ -8,11 +8,15 @@
 typedef struct nbj__pub_ack {
     char stream[256]; /* longest legal name and its NUL */
     char domain[256];
+    char value[256]; /* of a counter; "" where there is none, or one that does not fit */
     uint64_t sequence;
     bool duplicate;
 } nbj__pub_ack;
 
-/* Reads one. As nbj__js_reply_parse; NBJ_E_BAD_REPLY where stream or sequence is missing. */
+/* No acknowledgement. */
+void nbj__pub_ack_clear(nbj__pub_ack *ack);
+
+/* Reads one. As nbj__js_reply_parse, with the stream and what to do about it in the error's text; NBJ_E_BAD_REPLY where stream or sequence is missing. */
 nbj_status nbj__pub_ack_parse(const nbj_msg *msg, nbj__pub_ack *out, nbj_error *error);
 
 /* The two ways it goes. As servers write an acknowledgement, without a JSON library; false: it is another thing, and

@@ -103,6 +103,11 @@ nbj_status nbj__js_reply_parse(const nbj_msg *msg, nbj__js_about about, nbj__jso
     nbj__json *e = nbj__json_object(*out, "error");
     if (e == NULL)
         return NBJ_OK;
+    char name[256];
+    nbj__text t = nbj__text_into(name, sizeof name);
+    nbj__text_add_bytes(&t, nbj__json_text(*out, "stream")); /* an acknowledgement's */
+    if (about.stream == NULL && t.len > 0)
+        about.stream = name;
     st = read_error(e, about, error);
     nbj__json_free(*out);
     *out = NULL;

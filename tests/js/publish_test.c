@@ -92,7 +92,7 @@ static void test_answers_in_any_order(void **state)
 static void test_ring_goes_round(void **state)
 {
     (void)state;
-    begin_with(&(nbj__publish_options){ .max_messages = 3 }, NULL); /* rounded up to 4 */
+    begin_with(&(nbj__publish_options){ .max_messages = 4 }, NULL);
     for (unsigned i = 0; i < 200; i++) {
         char want[40];
         assert_int_equal(publish("x"), NBJ_OK);
@@ -104,6 +104,24 @@ static void test_ring_goes_round(void **state)
         OUTCOMES(want);
     }
     assert_int_equal(nbj__publisher_unfinished(&p), 3);
+    end();
+}
+
+static void test_messages_are_limited_exactly(void **state)
+{
+    (void)state;
+    begin_with(&(nbj__publish_options){ .max_messages = 3 }, NULL); /* of four places */
+    for (unsigned i = 0; i < 20; i++) {
+        char want[80];
+        for (int j = 0; j < 3; j++)
+            assert_int_equal(publish("x"), NBJ_OK);
+        assert_int_equal(publish("x"), NBJ_E_WOULD_BLOCK);
+        for (unsigned j = 3 * i; j < 3 * i + 3; j++)
+            ack(j % 4, j / 4, j + 1, false);
+        snprintf(want, sizeof want, "%u STORED %u | %u STORED %u | %u STORED %u", 3 * i, 3 * i + 1, 3 * i + 1,
+                 3 * i + 2, 3 * i + 2, 3 * i + 3);
+        OUTCOMES(want);
+    }
     end();
 }
 
@@ -377,6 +395,7 @@ int main(void)
         cmocka_unit_test(test_illegal),
         cmocka_unit_test(test_answers_in_any_order),
         cmocka_unit_test(test_ring_goes_round),
+        cmocka_unit_test(test_messages_are_limited_exactly),
         cmocka_unit_test(test_late_answers_complete_nothing_else),
         cmocka_unit_test(test_bad_answers),
         cmocka_unit_test(test_octets_are_limited),

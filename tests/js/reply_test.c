@@ -20,13 +20,16 @@ static const struct {
     const char *stream, *domain;
     uint64_t sequence;
     bool duplicate;
+    const char *value; /* NULL: none */
 } acks[] = {
-    { "{\"stream\":\"S\",\"seq\":7}", "S", "", 7, false },
-    { "{\"stream\":\"S\", \"seq\":1,\"duplicate\": true}", "S", "", 1, true },
-    { "{\"stream\":\"S\", \"seq\": 18446744073709551615, \"domain\":\"hub\"}", "S", "hub", UINT64_MAX, false },
+    { "{\"stream\":\"S\",\"seq\":7}", "S", "", 7, false, NULL },
+    { "{\"stream\":\"S\", \"seq\":1,\"duplicate\": true}", "S", "", 1, true, NULL },
+    { "{\"stream\":\"S\", \"seq\": 18446744073709551615, \"domain\":\"hub\"}", "S", "hub", UINT64_MAX, false, NULL },
     { " {\"val\":\"12\",\"seq\":2,\"stream\":\"S\",\"batch\":\"id\",\"count\":3,\"new\":{\"a\":[]}}\n", "S", "", 2,
-      false },
-    { "{\"stream\":\"S\",\"seq\":3,\"duplicate\":false,\"error\":null}", "S", "", 3, false },
+      false, "12" },
+    { "{\"stream\":\"S\",\"seq\":1,\"domain\":\"d\",\"val\":\"-12345678901234567890123\"}", "S", "d", 1, false,
+      "-12345678901234567890123" },
+    { "{\"stream\":\"S\",\"seq\":3,\"duplicate\":false,\"error\":null}", "S", "", 3, false, NULL },
 };
 
 static void test_acks(void **state)
@@ -40,6 +43,7 @@ static void test_acks(void **state)
         CHECK(name, nbj__pub_ack_parse(&m, &ack, &error) == NBJ_OK);
         CHECK(name, strcmp(ack.stream, acks[i].stream) == 0 && strcmp(ack.domain, acks[i].domain) == 0);
         CHECK(name, ack.sequence == acks[i].sequence && ack.duplicate == acks[i].duplicate);
+        CHECK(name, strcmp(ack.value, acks[i].value != NULL ? acks[i].value : "") == 0);
     }
 }
 
@@ -178,6 +182,38 @@ static void test_out_of_memory(void **state)
     assert_int_equal(error.status, NBJ_E_NOMEM);
 }
 
+/* A total that does not fit is not cut, which would make it another number. */
+static void test_a_very_large_total(void **state)
+{
+    (void)state;
+    char text[400] = "{\"stream\":\"S\",\"seq\":3,\"val\":\"";
+    nbj__pub_ack ack;
+    nbj_error error = { 0 };
+
+    memset(text + strlen(text), '7', 300);
+    strcat(text, "\"}");
+    nbj_msg m = with(text);
+    assert_int_equal(nbj__pub_ack_parse(&m, &ack, &error), NBJ_OK);
+    assert_int_equal(ack.sequence, 3);
+    assert_string_equal(ack.value, "");
+}
+
+/* Refusals name the stream, and what to do. */
+static void test_refusals_have_remedies(void **state)
+{
+    (void)state;
+    nbj__pub_ack ack;
+    nbj_error error = { 0 };
+    nbj_msg m = with("{\"error\":{\"code\":400,\"err_code\":10166,\"description\":\"per-message TTL is disabled\"},"
+                     "\"stream\":\"S\",\"seq\":0}");
+
+    assert_int_equal(nbj__pub_ack_parse(&m, &ack, &error), NBJ_E_JS);
+    assert_string_equal(error.text,
+                        "stream S: per-message TTL is disabled (10166); allow it with the stream's allow_msg_ttl");
+    assert_int_equal(error.err_code, 10166);
+    assert_string_equal(ack.stream, "");
+}
+
 /* What servers of each version write is read without the JSON library; what is a little different is not. */
 static void test_the_usual_form(void **state)
 {
@@ -189,6 +225,7 @@ static void test_the_usual_form(void **state)
         "{\"stream\":\"S\", \"seq\":1,\"duplicate\": true}",
         "{\"stream\":\"S\",\"seq\":12,\"domain\":\"hub\"}",
         "{\"stream\":\"S\",\"seq\":9999999999999999999,\"domain\":\"hub\",\"duplicate\":true}",
+        "{\"stream\":\"S\",\"seq\":1,\"val\":\"-12\"}",
     };
     static const char *const other[] = {
         "",
@@ -202,7 +239,9 @@ static void test_the_usual_form(void **state)
         "{\"stream\":\"S\\u0041\",\"seq\":1}",
         "{\"stream\":\"S\xc3\xa9\",\"seq\":1}",
         "{\"seq\":1,\"stream\":\"S\"}",
-        "{\"stream\":\"S\",\"seq\":1,\"val\":\"1\"}",
+        "{\"stream\":\"S\",\"seq\":1,\"val\":\"\"}",
+        "{\"stream\":\"S\",\"seq\":1,\"val\":1}",
+        "{\"stream\":\"S\",\"seq\":1,\"val\":\"1\",\"duplicate\":true}",
         "{\"error\":{\"code\":503,\"err_code\":10008}}",
     };
     nbj__pub_ack ack;
@@ -215,9 +254,15 @@ static void test_the_usual_form(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_acks),           cmocka_unit_test(test_bad_acks), cmocka_unit_test(test_error_codes),
-        cmocka_unit_test(test_error_text),     cmocka_unit_test(test_reply),    cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_acks),
+        cmocka_unit_test(test_bad_acks),
+        cmocka_unit_test(test_error_codes),
+        cmocka_unit_test(test_error_text),
+        cmocka_unit_test(test_reply),
+        cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_the_usual_form),
+        cmocka_unit_test(test_a_very_large_total),
+        cmocka_unit_test(test_refusals_have_remedies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

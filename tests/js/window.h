@@ -138,6 +138,18 @@ static inline void end(void)
     fix_close(&f);
 }
 
+/* |m| with the next number, a deadline far away and a payload. */
+static inline nbj_status publish_as(nbj__publish m, const char *payload)
+{
+    m.msg = fix_out("js.a", payload);
+    m.deadline = f.now + NBJ_SECONDS(30);
+    m.user = (nbj__publish_user){ told, &numbers[message] };
+    numbers[message] = (unsigned)message;
+    nbj_status st = nbj__publisher_publish(&p, &m, f.now);
+    message += st == NBJ_OK;
+    return st;
+}
+
 static inline nbj_status publish_for(const char *payload, const char *id, bool no_id, uint64_t timeout_ns)
 {
     nbj__publish m = { .msg = fix_out("js.a", payload),

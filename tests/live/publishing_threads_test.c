@@ -44,7 +44,7 @@ static void test_no_jetstream(void **state)
     assert_int_equal(nbj_stream_ensure(c, NBJ_STREAM_CONFIG(.name = "S"), NBJ_CALL(.timeout_ns = SOON), &error),
                      NBJ_E_NO_RESPONDERS);
     assert_int_equal(error.status, NBJ_E_NO_RESPONDERS);
-    assert_int_equal(nbj_publish(c, "s", none, NBJ_PUBLISH(.timeout_ns = NBJ_MILLIS(300)), &r), NBJ_E_NO_STREAM);
+    assert_int_equal(nbj_publish(c, "s", none, NBJ_PUBLISH(.timeout_ns = NBJ_SECONDS(1)), &r), NBJ_E_NO_STREAM);
     assert_int_equal(r.outcome, NBJ_REJECTED);
     give_back(c);
     ts_server_free(plain);
@@ -81,7 +81,7 @@ static void test_publishes_that_fail(void **state)
     nbj_header bad = { nbj_str("a:b"), none };
 
     (void)state;
-    nbj_status st = nbj_publish(c, "no.stream", none, NBJ_PUBLISH(.timeout_ns = NBJ_MILLIS(300)), &r);
+    nbj_status st = nbj_publish(c, "no.stream", none, NBJ_PUBLISH(.timeout_ns = NBJ_SECONDS(1)), &r);
     assert_int_equal(st, NBJ_E_NO_STREAM); /* its stream might have been between two leaders: asked more than once */
     assert_int_equal(r.outcome, NBJ_REJECTED);
     assert_int_equal(r.error.status, st);
