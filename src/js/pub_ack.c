@@ -100,7 +100,6 @@ static const struct {
     { 10172, "; the subject's last message is none of a counter" },
     { 10188, "; allow it with the stream's allow_msg_schedules" },
     { 10190, "; the target is a subject of the same stream, and not the message's own" },
-    { 10191, "; a time to live needs the stream's allow_msg_ttl" },
 };
 
 static void add_remedy(nbj_error *error)
