@@ -25,19 +25,19 @@ void nbj__outbox_free(nbj__outbox *o)
 }
 
 /* Octets of |m| as an operation, about. */
-static size_t size_of(const nbj__outgoing *m)
+size_t nbj__outbox_size_of(const nbj__outgoing *m)
 {
     return m->subject.len + m->reply.len + nbj__outgoing_size(m) + LINE_REST;
 }
 
-bool nbj__outbox_can_hold(const nbj__outbox *o, const nbj__outgoing *m)
+bool nbj__outbox_can_hold(const nbj__outbox *o, size_t len)
 {
-    return size_of(m) <= o->limit;
+    return len <= o->limit;
 }
 
 nbj_status nbj__outbox_publish(nbj__outbox *o, const nbj__outgoing *m)
 {
-    return nbj__outbox_len(o) + size_of(m) > o->limit ? NBJ_E_FULL : nbj__emit_pub(&o->back, m);
+    return nbj__outbox_len(o) + nbj__outbox_size_of(m) > o->limit ? NBJ_E_FULL : nbj__emit_pub(&o->back, m);
 }
 
 nbj_status nbj__outbox_append(nbj__outbox *o, nbj_bytes frame)

@@ -23,7 +23,10 @@ void nbj__outbox_init(nbj__outbox *o, const nbj_allocator *alloc, size_t limit);
 void nbj__outbox_free(nbj__outbox *o);
 
 /* Whether a publish fits when nothing else is there. */
-bool nbj__outbox_can_hold(const nbj__outbox *o, const nbj__outgoing *m);
+bool nbj__outbox_can_hold(const nbj__outbox *o, size_t len);
+
+/* Octets of |m|'s operation, at most. */
+size_t nbj__outbox_size_of(const nbj__outgoing *m);
 
 /* Adds a publish. NBJ_E_FULL: it would exceed the limit; NBJ_E_NOMEM. */
 nbj_status nbj__outbox_publish(nbj__outbox *o, const nbj__outgoing *m);

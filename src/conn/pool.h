@@ -48,7 +48,7 @@ typedef struct nbj__pool {
 
 /* Fills the pool from |urls|, separated by commas. NBJ_E_BAD_URL: |error| says which and why. On failure it is empty. */
 nbj_status nbj__pool_init(nbj__pool *p, const nbj__pool_config *cfg, nbj_bytes urls, nbj_error *error);
-void nbj__pool_free(nbj__pool *p); /* a zeroed one too */
+void nbj__pool_free(nbj__pool *p);           /* a zeroed one too */
 void nbj__pool_forget_secrets(nbj__pool *p); /* no server will be connected to any more */
 
 /* The name that |s|'s certificate must have. One that was discovered by its address has that of the server which named

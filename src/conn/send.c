@@ -84,26 +84,30 @@ nbj_status nbj__session_may_use(const nbj__session *s)
     return s->drain == NBJ__DRAIN_FLUSH ? NBJ_E_DRAINING : NBJ_OK;
 }
 
-nbj_status nbj__session_check(const nbj__session *s, const nbj__outgoing *m)
+nbj_status nbj__session_check_size(const nbj__session *s, size_t frame_len, size_t size, bool with_headers)
 {
     const nbj__info *info = s->phase == NBJ__PHASE_READY ? &s->link.info : NULL;
-    size_t size = nbj__outgoing_size(m);
 
+    if (size > NBJ__PAYLOAD_MAX)
+        return NBJ_E_TOO_LARGE;
+    if (!nbj__outbox_can_hold(&s->out, frame_len))
+        return NBJ_E_FULL;
+    if (info == NULL)
+        return NBJ_OK;
+    if (info->max_payload > 0 && size > (uint64_t)info->max_payload && !NBJ__CANARY(PAYLOAD_UNCHECKED))
+        return NBJ_E_TOO_LARGE;
+    return with_headers && !info->headers ? NBJ_E_NO_HEADERS : NBJ_OK;
+}
+
+nbj_status nbj__session_check(const nbj__session *s, const nbj__outgoing *m)
+{
     if (!nbj__subject_is_literal(m->subject) || (m->reply.len > 0 && !nbj__subject_is_literal(m->reply)))
         return NBJ_E_BAD_SUBJECT;
     for (size_t i = 0; i < m->header_count; i++) {
         if (!nbj__header_is_legal(&m->headers[i]))
             return NBJ_E_BAD_HEADER;
     }
-    if (size > NBJ__PAYLOAD_MAX)
-        return NBJ_E_TOO_LARGE;
-    if (!nbj__outbox_can_hold(&s->out, m))
-        return NBJ_E_FULL;
-    if (info == NULL)
-        return NBJ_OK;
-    if (info->max_payload > 0 && size > (uint64_t)info->max_payload && !NBJ__CANARY(PAYLOAD_UNCHECKED))
-        return NBJ_E_TOO_LARGE;
-    return m->header_count > 0 && !info->headers ? NBJ_E_NO_HEADERS : NBJ_OK;
+    return nbj__session_check_size(s, nbj__outbox_size_of(m), nbj__outgoing_size(m), m->header_count > 0);
 }
 
 /* Who may wait for room waits sooner while the server takes what is sent: what is written soon is still in the processor's

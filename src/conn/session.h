@@ -190,6 +190,9 @@ nbj_status nbj__session_publish(nbj__session *s, const nbj__outgoing *m);
  * checks one, and sends one that nbj__emit_pub has encoded. Such a frame is only taken while READY (else
  * NBJ_E_DISCONNECTED), and not kept over a loss: the layer sends it again itself. */
 nbj_status nbj__session_check(const nbj__session *s, const nbj__outgoing *m);
+
+/* That without its texts: an operation of |frame_len| octets, of which |size| are headers and payload. */
+nbj_status nbj__session_check_size(const nbj__session *s, size_t frame_len, size_t size, bool with_headers);
 nbj_status nbj__session_send_frame(nbj__session *s, nbj_bytes frame, size_t size);
 
 typedef struct nbj__subscription {

@@ -4,6 +4,7 @@
 
 #include "base/canary.h"
 #include "base/text.h"
+#include "wire/headers.h"
 
 #define ID_CHARACTERS 8u /* behind the prefix: 2^48 messages */
 #define RETRY_NS NBJ_MILLIS(250)
@@ -170,22 +171,24 @@ void nbj__publisher_send(nbj__publisher *p, nbj_time now)
 
 /* --- publishing --- */
 
-static void reply_for(const nbj__publisher *p, uint64_t n, nbj_bytes inbox, nbj__text *out)
+/* The last token of the reply subject of message |n|. */
+static nbj_bytes token_for(const nbj__publisher *p, uint64_t n, char token[NBJ__PUBLISH_TOKEN])
 {
-    char token[NBJ__PUBLISH_TOKEN];
     uint64_t slot = n & p->mask;
 
     token[0] = 'P';
     nbj__token_write(token + 1, (uint64_t)p->ring[slot].generation << NBJ__PUBLISH_SLOT_BITS | slot,
                      NBJ__PUBLISH_TOKEN - 1);
-    nbj__text_add_bytes(out, inbox);
-    nbj__text_add_bytes(out, nbj_view(token, sizeof token));
+    return nbj_view(token, NBJ__PUBLISH_TOKEN);
 }
 
-static void id_for(nbj__publisher *p, char *out)
+#define MADE_ID (sizeof((nbj__publisher *)0)->id_prefix - 1 + ID_CHARACTERS)
+
+static nbj_bytes id_for(nbj__publisher *p, char out[MADE_ID])
 {
     memcpy(out, p->id_prefix, sizeof p->id_prefix - 1);
     nbj__token_write(out + sizeof p->id_prefix - 1, ++p->last_id, ID_CHARACTERS);
+    return nbj_view(out, MADE_ID);
 }
 
 #define HEADERS_MAX 64u /* the id's and the caller's */
@@ -226,12 +229,13 @@ static uint32_t retries_of(uint32_t wanted)
     return wanted == 0 ? RETRIES : wanted == NBJ__RETRIES_NONE ? 0 : wanted;
 }
 
-static nbj_status append(nbj__publisher *p, const nbj__publish *m, const nbj__outgoing *msg, bool has_id, nbj_time now)
+/* What came of writing the next message's frame to the end of |frames|, which was at |before|; |size| of its octets are
+ * headers and payload. */
+static nbj_status append(nbj__publisher *p, const nbj__publish *m, nbj_status st, size_t before, size_t size,
+                         bool has_id, nbj_time now)
 {
     nbj__publish_entry *e = nbj__publish_entry_at(p, p->tail);
-    size_t before = nbj__buf_len(&p->frames);
     uint32_t generation = e->generation;
-    nbj_status st = nbj__emit_pub(&p->frames, msg);
 
     if (st != NBJ_OK)
         return st == NBJ_E_FULL && !nbj__publisher_is_idle(p) ? NBJ_E_WOULD_BLOCK : st;
@@ -242,7 +246,7 @@ static nbj_status append(nbj__publisher *p, const nbj__publish *m, const nbj__ou
                                .ordered = m->ordered,
                                .counts = m->counts,
                                .frame_len = nbj__buf_len(&p->frames) - before,
-                               .size = nbj__outgoing_size(msg),
+                               .size = size,
                                .deadline = m->deadline,
                                .retry_ns = m->retry_ns > 0 ? m->retry_ns : RETRY_NS,
                                .user = m->user };
@@ -274,37 +278,70 @@ static nbj_status check_room(const nbj__publisher *p, const nbj__publish *m, siz
                                                                                              : NBJ_OK;
 }
 
-nbj_status nbj__publisher_publish(nbj__publisher *p, const nbj__publish *m, nbj_time now)
+/* A message with no header but an id, to the subject of the last one: that was checked. */
+static nbj_status publish_usual(nbj__publisher *p, const nbj__publish *m, nbj_time now)
 {
-    nbj_bytes inbox;
+    char token[NBJ__PUBLISH_TOKEN];
+    char made_id[MADE_ID];
+    size_t before = nbj__buf_len(&p->frames);
+    nbj_bytes id = m->msg_id;
+
+    if (id.len > 0 && !nbj__header_value_is_legal(id))
+        return NBJ_E_BAD_HEADER;
+    if (id.len == 0 && !m->no_id)
+        id = id_for(p, made_id);
+    size_t size = nbj__template_size(id, m->msg.payload);
+    nbj_status st = nbj__session_check_size(p->session, m->msg.subject.len + size + FRAME_MORE, size, id.len > 0);
+    if (st != NBJ_OK)
+        return st;
+    st = nbj__template_emit(&p->usual, &p->frames, token_for(p, p->tail, token), id, m->msg.payload);
+    return append(p, m, st, before, size, id.len > 0, now);
+}
+
+/* Any message. */
+static nbj_status publish_any(nbj__publisher *p, const nbj__publish *m, nbj_bytes inbox, nbj_time now)
+{
     char reply[NBJ__INBOX_MAX + NBJ__INBOX_NAME + NBJ__PUBLISH_TOKEN + 4];
     nbj__text reply_text = nbj__text_into(reply, sizeof reply);
-    char made_id[sizeof p->id_prefix - 1 + ID_CHARACTERS];
+    char token[NBJ__PUBLISH_TOKEN];
+    char made_id[MADE_ID];
     nbj_header headers[HEADERS_MAX + MORE_MAX];
     nbj__outgoing msg = m->msg;
     nbj_bytes id = m->msg_id;
+    size_t before = nbj__buf_len(&p->frames);
     bool has_own = msg.header_count > 0 && has_own_id(&msg);
+
+    if (has_own && id.len > 0)
+        return NBJ_E_BAD_HEADER;
+    if (id.len == 0 && !has_own && !m->no_id)
+        id = id_for(p, made_id);
+    nbj_status st = with_headers(&msg, id, m, headers);
+    if (st != NBJ_OK)
+        return st;
+    nbj__text_add_bytes(&reply_text, inbox);
+    nbj__text_add_bytes(&reply_text, token_for(p, p->tail, token));
+    msg.reply = nbj__text_view(&reply_text);
+    st = nbj__session_check(p->session, &msg);
+    if (st != NBJ_OK)
+        return st;
+    nbj__template_set(&p->usual, m->msg.subject, inbox);
+    return append(p, m, nbj__emit_pub(&p->frames, &msg), before, nbj__outgoing_size(&msg), id.len > 0 || has_own, now);
+}
+
+nbj_status nbj__publisher_publish(nbj__publisher *p, const nbj__publish *m, nbj_time now)
+{
+    bool has_headers = m->msg.header_count > 0 || m->more_count > 0;
+    nbj_bytes inbox;
 
     if (m->ordered && p->is_stopped)
         return NBJ_E_ORDER;
-    if (has_own && id.len > 0)
-        return NBJ_E_BAD_HEADER;
-    nbj_status st = check_room(p, m, nbj__outgoing_size(&msg));
+    nbj_status st = check_room(p, m, nbj__outgoing_size(&m->msg));
     if (st == NBJ_OK)
         st = nbj__session_inbox(p->session, &inbox);
     if (st != NBJ_OK)
         return st;
-    if (id.len == 0 && !has_own && !m->no_id) {
-        id_for(p, made_id);
-        id = nbj_view(made_id, sizeof made_id);
-    }
-    st = with_headers(&msg, id, m, headers);
-    if (st != NBJ_OK)
-        return st;
-    reply_for(p, p->tail, inbox, &reply_text);
-    msg.reply = nbj__text_view(&reply_text);
-    st = nbj__session_check(p->session, &msg);
-    return st == NBJ_OK ? append(p, m, &msg, id.len > 0 || has_own, now) : st;
+    bool is_usual = !has_headers && nbj__template_is_for(&p->usual, m->msg.subject);
+    return is_usual ? publish_usual(p, m, now) : publish_any(p, m, inbox, now);
 }
 
 /* --- the connection --- */

@@ -22,6 +22,7 @@
 #include "conn/session.h"
 #include "js/gate.h"
 #include "js/publish_streams.h"
+#include "js/template.h"
 
 typedef enum nbj__publish_state {
     NBJ__PUBLISH_WAITING = 1,
@@ -88,6 +89,7 @@ typedef struct nbj__publisher {
     nbj_time connected_at;
     char id_prefix[13];
     uint64_t last_id;
+    nbj__template usual; /* for the subject of the last message without headers */
     nbj__publish_streams streams;
     bool wants_windows;      /* some stream was not asked for its duplicate window */
     bool wants_lookup;       /* whether any stream takes the subject of … */

@@ -87,15 +87,30 @@ nbj_status nbj__headers_find(nbj_bytes block, nbj_bytes name, nbj_bytes *value)
     return st == NBJ_MORE ? NBJ_E_NOT_FOUND : st;
 }
 
-static bool ends_value(uint8_t c)
+static inline bool ends_value(uint8_t c)
 {
     return c == '\r' || c == '\n' || c == '\0';
 }
 
-bool nbj__header_is_legal(const nbj_header *h)
+bool nbj__header_value_is_legal(nbj_bytes value)
 {
     size_t i = 0;
 
+    for (; value.len - i >= 8; i += 8) { /* eight at a time, as long as none of them is less than a CR, or one */
+        uint64_t eight;
+        memcpy(&eight, value.ptr + i, sizeof eight);
+        if (((eight - 0x0e0e0e0e0e0e0e0eu) & ~eight & 0x8080808080808080u) != 0)
+            break;
+    }
+    for (; i < value.len; i++) {
+        if (ends_value(value.ptr[i]))
+            return false;
+    }
+    return true;
+}
+
+bool nbj__header_is_legal(const nbj_header *h)
+{
     if (h->name.len == 0)
         return false;
     for (size_t n = 0; n < h->name.len; n++) {
@@ -103,17 +118,7 @@ bool nbj__header_is_legal(const nbj_header *h)
         if (c <= 0x20 || c >= 0x7f || c == ':')
             return false;
     }
-    for (; h->value.len - i >= 8; i += 8) { /* eight at a time, as long as none of them is less than a CR, or one */
-        uint64_t eight;
-        memcpy(&eight, h->value.ptr + i, sizeof eight);
-        if (((eight - 0x0e0e0e0e0e0e0e0eu) & ~eight & 0x8080808080808080u) != 0)
-            break;
-    }
-    for (; i < h->value.len; i++) {
-        if (ends_value(h->value.ptr[i]))
-            return false;
-    }
-    return true;
+    return nbj__header_value_is_legal(h->value);
 }
 
 size_t nbj__headers_size(const nbj_header *h, size_t n)

@@ -26,6 +26,7 @@ nbj_status nbj__headers_next(nbj__header_reader *r, nbj_header *out);
 nbj_status nbj__headers_find(nbj_bytes block, nbj_bytes name, nbj_bytes *value);
 
 bool nbj__header_is_legal(const nbj_header *h);
+bool nbj__header_value_is_legal(nbj_bytes value);
 
 /* Length of the block for |n| headers: 0 for none, since a block without headers is not sent. */
 size_t nbj__headers_size(const nbj_header *h, size_t n);
