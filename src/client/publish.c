@@ -168,22 +168,30 @@ static void copy_text(char *to, size_t size, const char *from)
     nbj__text_add(&t, from);
 }
 
-static void tell(const note *n)
+static void fill_names(nbj_publish_result *r, const nbj__chunk *names)
 {
-    const char *stream = n->names != NULL ? (const char *)n->names->data : NULL;
+    const char *stream = names != NULL ? (const char *)names->data : NULL;
     const char *domain = stream != NULL ? text_behind(stream) : NULL;
-    nbj_publish_result r;
 
-    r.outcome = n->outcome;
-    r.ack.sequence = n->sequence;
-    copy_text(r.ack.stream, sizeof r.ack.stream, stream != NULL ? stream : "");
-    copy_text(r.ack.domain, sizeof r.ack.domain, domain != NULL ? domain : "");
-    copy_text(r.ack.value, sizeof r.ack.value, domain != NULL ? text_behind(domain) : "");
+    copy_text(r->ack.stream, sizeof r->ack.stream, stream != NULL ? stream : "");
+    copy_text(r->ack.domain, sizeof r->ack.domain, domain != NULL ? domain : "");
+    copy_text(r->ack.value, sizeof r->ack.value, domain != NULL ? text_behind(domain) : "");
+}
+
+/* |r| is that of |before|, which mostly differs in its sequence alone; NULL: none is filled yet. */
+static void tell(const note *n, const note *before, nbj_publish_result *r)
+{
+    bool is_like_it = before != NULL && before->names == n->names && before->status == NBJ_OK;
+
+    r->outcome = n->outcome;
+    r->ack.sequence = n->sequence;
+    if (!is_like_it)
+        fill_names(r, n->names);
     if (n->error != NULL)
-        r.error = *n->error;
-    else
-        nbj__error_set(&r.error, n->status, "", (char *)NULL);
-    n->fn(n->user, &r);
+        r->error = *n->error;
+    else if (!is_like_it || n->status != NBJ_OK)
+        nbj__error_set(&r->error, n->status, "", (char *)NULL);
+    n->fn(n->user, r);
 }
 
 static_assert(offsetof(nbj_publish_options, error) + sizeof((nbj_publish_options *)0)->error ==
@@ -213,10 +221,15 @@ static void run_result(nbj__task *task)
     nbj_client *c = rs->client;
     size_t n = rs->count < AT_ONCE ? rs->count : AT_ONCE;
     size_t first = rs->first; /* those are not touched while they count */
+    const note *before = NULL;
+    nbj_publish_result result;
 
     nbj__client_let_go(c);
-    for (size_t i = 0; i < n && !c->released; i++)
-        tell(&rs->notes[(first + i) % rs->cap]);
+    for (size_t i = 0; i < n && !c->released; i++) {
+        const note *now = &rs->notes[(first + i) % rs->cap];
+        tell(now, before, &result);
+        before = now;
+    }
     nbj__client_come_back(c);
     for (size_t i = 0; i < n; i++) {
         note *told = &rs->notes[(first + i) % rs->cap];
