@@ -130,5 +130,6 @@ nbj_status nbj__error_set(nbj_error *error, nbj_status status, ...)
     for (const char *part; (part = va_arg(parts, const char *)) != NULL;)
         nbj__text_add_clean(&t, nbj_str(part));
     va_end(parts);
+    memset(t.ptr + t.len, 0, t.cap - t.len);
     return status;
 }

@@ -32,7 +32,8 @@ bool nbj__parse_u64(nbj_bytes word, uint64_t max, uint64_t *out);
 /* Length of the UTF-8 sequence that |b| begins with, 1 to 4; 0: it begins with none. */
 size_t nbj__utf8_len(nbj_bytes b);
 
-/* Fills |error| (may be NULL) with |status| and the parts of |parts| in a row, up to the first NULL. Returns |status|. */
+/* Fills |error| (may be NULL) with |status| and the parts of |parts| in a row, up to the first NULL; all of it, so that
+ * its copies carry nothing that the stack held before. Returns |status|. */
 nbj_status nbj__error_set(nbj_error *error, nbj_status status, ...);
 
 #endif

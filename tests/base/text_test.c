@@ -246,6 +246,8 @@ static void test_error_set(void **state)
     assert_int_equal(e.code, 0);
     assert_int_equal(e.err_code, 0);
     assert_string_equal(e.text, "read 10.0.0.1: ?[2J");
+    for (size_t i = strlen(e.text); i < sizeof e.text; i++)
+        assert_int_equal(e.text[i], 0);
     assert_int_equal(nbj__error_set(NULL, NBJ_E_DNS, "x", (char *)NULL), NBJ_E_DNS);
     assert_int_equal(nbj__error_set(&e, NBJ_E_DNS, (char *)NULL), NBJ_E_DNS);
     assert_string_equal(e.text, "");

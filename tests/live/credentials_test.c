@@ -73,6 +73,8 @@ static void check_no_secret(const nbj_error *e)
         for (size_t at = 0; at + 6 <= len; at++)
             CHECK(e->text, memmem(e->text, sizeof e->text, secrets[i] + at, 6) == NULL);
     }
+    for (size_t i = strlen(e->text); i < sizeof e->text; i++) /* nor anything else that the stack held */
+        CHECK(e->text, e->text[i] == '\0');
 }
 
 static void check_let_in(const nbj_client_options *o)
