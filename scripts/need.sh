@@ -33,6 +33,7 @@ docs  cmd:doxygen      doxygen
 bench pc:libnats       libnats-dev
 bench cmd:strace       strace
 bench cmd:valgrind     valgrind
+valgrind cmd:valgrind  valgrind
 "
 
 # The runtime stands beside clang's own headers, in a folder that depends on the version.

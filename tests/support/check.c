@@ -59,6 +59,13 @@ int ts_left_ms(nbj_time until)
     return ms < INT_MAX ? (int)ms : INT_MAX;
 }
 
+bool ts_in_valgrind(void)
+{
+    const char *text = getenv("NBJ_TEST_VALGRIND");
+
+    return text != NULL && strcmp(text, "1") == 0;
+}
+
 nbj_bytes exact_bytes(const void *ptr, size_t len)
 {
     uint8_t *copy = malloc(len); /* of 0 octets too: reading the first one is then an error */

@@ -39,6 +39,10 @@ nbj_time ts_now(void);          /* monotonic */
 void ts_breathe(void);          /* lets others run for a millisecond */
 int ts_left_ms(nbj_time until); /* what poll() takes: 0 when it is over */
 
+/* Whether the program runs in valgrind, as what started it says by NBJ_TEST_VALGRIND: the kernel then knows of other signal
+ * masks than the program's own, and of other system calls. */
+bool ts_in_valgrind(void);
+
 /* A copy on the heap of exactly these octets, so that ASan sees one too far. Freed by exact_free. */
 nbj_bytes exact_bytes(const void *ptr, size_t len);
 nbj_bytes exact_copy(const char *text); /* without its NUL */
