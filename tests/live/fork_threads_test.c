@@ -374,7 +374,7 @@ static void child_main(parent *p)
     EXPECT(nbj_loop_turn(p->loop, NBJ_SECONDS(1)) == NBJ_E_FORKED);
     nbj_client_release(p->client);
     nbj_client_release(p->loop);
-    EXPECT(ts_now() - began < NBJ_MILLIS(900) * (TH_SANITIZED ? 5 : 1)); /* nothing waited */
+    EXPECT(ts_now() - began < NBJ_MILLIS(900) * (th_is_slow() ? 5 : 1)); /* nothing waited */
     expect_only_our_descriptors_went(p);
     _exit(0);
 }
@@ -630,7 +630,7 @@ static void test_child_keeps_an_attempt(void **state)
         close(fillers[i]);
     for (nbj_time until = ts_now() + NBJ_SECONDS(3); ts_now() < until; th_sleep_ms(50))
         accept_all(listener);
-    CHECK("the parent does not spin", th_cpu_ns() - cpu < NBJ_MILLIS(500) * (TH_SANITIZED ? 3 : 1));
+    CHECK("the parent does not spin", th_cpu_ns() - cpu < NBJ_MILLIS(500) * (th_is_slow() ? 3 : 1));
     end_child(pid);
     nbj_client_release(c);
     close(listener);

@@ -27,7 +27,7 @@ typedef struct setting {
 /* A busy machine sees it later. */
 static uint64_t margin_ns(void)
 {
-    return TH_SANITIZED || th_number("NBJ_TEST_SHORT", 1) > 1 ? NBJ_SECONDS(5) : 2 * PING_NS;
+    return th_is_slow() ? NBJ_SECONDS(5) : 2 * PING_NS;
 }
 
 static void on_echo(void *user, nbj_sub *sub, const nbj_msg *msg)

@@ -42,12 +42,15 @@ static inline unsigned th_amount(unsigned usual)
     return n / (by > 0 ? by : 1);
 }
 
+static inline bool th_is_slow(void)
+{
+    return TH_SANITIZED || th_number("NBJ_TEST_SHORT", 1) > 1;
+}
+
 /* How much later than due something may be seen here. */
 static inline uint64_t th_margin_ns(void)
 {
-    bool slow = TH_SANITIZED || th_number("NBJ_TEST_SHORT", 1) > 1;
-
-    return slow ? NBJ_SECONDS(5) : NBJ_MILLIS(1500);
+    return th_is_slow() ? NBJ_SECONDS(5) : NBJ_MILLIS(1500);
 }
 
 static inline uint64_t th_random(uint64_t *state)
