@@ -130,6 +130,9 @@ nbj_status nbj__pub_ack_read(const nbj_msg *msg, nbj__pub_ack *out, nbj_error *e
     out->sequence = nbj__json_u64(o, "seq");
     out->duplicate = nbj__json_bool(o, "duplicate");
     nbj__json_free(o);
+    if (whole && out->stream[0] != '\0' && out->sequence == 0 && out->duplicate) /* clusters before 2.11; then 10158 */
+        return nbj__error_set(error, NBJ_E_JS_UNAVAILABLE, "stream ", out->stream,
+                              ": another message with the same id is being stored", (char *)NULL);
     if (!whole || out->stream[0] == '\0' || out->sequence == 0)
         return nbj__error_set(error, NBJ_E_BAD_REPLY,
                               "an answer of JetStream could not be read: a publish acknowledgement without stream or ",

@@ -28,6 +28,24 @@ static void test_pauses_and_goes_on(void **state)
     end();
 }
 
+/* The id is known already, but not yet whether its message will be stored. */
+static void test_same_id_in_process(void **state)
+{
+    (void)state;
+    begin();
+    assert_int_equal(publish_id("x"), NBJ_OK);
+    lose();
+    come_back();
+    fix_sent(&f);
+    fix_msg(&f, 1, reply_to(0, 0), "", "{\"stream\":\"S\",\"seq\":0,\"duplicate\":true}");
+    OUTCOMES("");
+    advance(NBJ_MILLIS(250));
+    SENT(&f, HEAD("P00000000") "x\r\n");
+    ack(0, 0, 5, true);
+    OUTCOMES("0 STORED 5"); /* by the first transmission */
+    end();
+}
+
 static void test_gives_up(void **state)
 {
     (void)state;
@@ -259,10 +277,47 @@ static void test_too_large_for_the_next_server(void **state)
     end();
 }
 
+/* It was published while no server was there to ask for its version. */
+static void test_too_new_for_the_next_server(void **state)
+{
+    (void)state;
+    nbj_header ttl = { nbj_str("Nats-TTL"), nbj_str("1s") };
+    nbj__publish m = { .more = &ttl, .more_count = 1, .no_id = true, .feature = NBJ__FEATURE_MSG_TTL };
+
+    open_with(NULL, NULL);
+    fix_pump(&f);
+    assert_int_equal(publish_as(m, "x"), NBJ_OK);
+    assert_int_equal(publish("y"), NBJ_OK);
+    fix_dialed(&f);
+    fix_feed(&f, FIX_INFO); /* 2.10.27 */
+    fix_sent(&f);
+    fix_feed(&f, "PONG\r\n");
+    OUTCOMES("0 REJECTED E_UNSUPPORTED");
+    SENT(&f, "SUB _INBOX.~.* 1\r\nPUB js.a _INBOX.~.P00000001 1\r\ny\r\n");
+    ack(1, 0, 1, false);
+    advance(NBJ_SECONDS(10));
+    lose();
+    m.no_id = false;
+    assert_int_equal(publish_as(m, "z"), NBJ_OK);
+    fix_pump(&f);
+    fix_dialed(&f);
+    fix_feed(&f, "INFO {\"headers\":true,\"version\":\"2.11.0\"}\r\n");
+    fix_sent(&f);
+    fix_feed(&f, "PONG\r\n");
+    fix_sent(&f);
+    advance(NBJ_SECONDS(10));
+    lose(); /* a third server, which is older again */
+    OUTCOMES("1 STORED 1");
+    come_back();
+    OUTCOMES("2 UNKNOWN E_UNSUPPORTED");
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pauses_and_goes_on),
+        cmocka_unit_test(test_same_id_in_process),
         cmocka_unit_test(test_gives_up),
         cmocka_unit_test(test_patience_after_connecting),
         cmocka_unit_test(test_deadline_after_a_refusal),
@@ -276,6 +331,7 @@ int main(void)
         cmocka_unit_test(test_rejection_after_a_resend_is_unknown),
         cmocka_unit_test(test_ack_between_loss_and_resend),
         cmocka_unit_test(test_too_large_for_the_next_server),
+        cmocka_unit_test(test_too_new_for_the_next_server),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -53,6 +53,58 @@ static void test_ids(void **state)
     end();
 }
 
+/* The caller's own header is the id: none is made, and a second one is refused. */
+static void test_own_id(void **state)
+{
+    (void)state;
+    nbj_header own = { nbj_str("Nats-Msg-Id"), nbj_str("own") };
+    begin();
+    nbj__publish m = { .msg = fix_out("js.a", "x"), .deadline = f.now + 1000, .user = { told, &numbers[0] } };
+    m.msg.headers = &own;
+    m.msg.header_count = 1;
+    message = 1;
+    assert_int_equal(nbj__publisher_publish(&p, &m, f.now), NBJ_OK);
+    SENT(&f, "SUB _INBOX.~.* 1\r\nHPUB js.a _INBOX.~.P00000000 30 31\r\n"
+             "NATS/1.0\r\nNats-Msg-Id: own\r\n\r\nx\r\n");
+    lose();
+    OUTCOMES(""); /* it may be sent again */
+    m.msg_id = nbj_str("other");
+    assert_int_equal(nbj__publisher_publish(&p, &m, f.now), NBJ_E_BAD_HEADER);
+    end();
+}
+
+static void test_headers_of_options(void **state)
+{
+    (void)state;
+    nbj_header more[] = { { nbj_str("B"), nbj_str("2") }, { nbj_str("C"), nbj_str("3") } };
+    begin();
+    assert_int_equal(publish_as((nbj__publish){ .msg_id = nbj_str("i"), .more = more, .more_count = 2 }, "x"), NBJ_OK);
+    SENT(&f, "SUB _INBOX.~.* 1\r\nHPUB js.a _INBOX.~.P00000000 40 41\r\n"
+             "NATS/1.0\r\nNats-Msg-Id: i\r\nB: 2\r\nC: 3\r\n\r\nx\r\n");
+    end();
+}
+
+/* A counter's message that was stored without being counted is no success. */
+static void test_counters(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *answer, *want, *value;
+    } cases[] = {
+        { "{\"stream\":\"S\",\"seq\":1,\"val\":\"5\"}", "0 STORED 1", "5" },
+        { "{\"stream\":\"S\",\"seq\":1}", "0 UNKNOWN E_UNSUPPORTED", "" },
+        { "{\"stream\":\"S\",\"seq\":1,\"duplicate\":true}", "0 DUPLICATE 1", "" },
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        begin();
+        assert_int_equal(publish_as((nbj__publish){ .counts = true }, ""), NBJ_OK);
+        fix_msg(&f, 1, reply_to(0, 0), "", cases[i].answer);
+        assert_string_equal(last_value, cases[i].value);
+        OUTCOMES(cases[i].want);
+        end();
+    }
+}
+
 static void test_illegal(void **state)
 {
     (void)state;
@@ -190,6 +242,45 @@ static void test_octets_are_limited(void **state)
     memset(larger, 'x', sizeof larger - 1);
     assert_int_equal(publish(larger), NBJ_E_FULL); /* waiting would not help */
     OUTCOMES("0 STORED 1 | 1 STORED 2");
+    end();
+}
+
+/* Outcomes that nobody was told of take room, but for who waits for his own. */
+static void test_told_late(void **state)
+{
+    (void)state;
+    begin_with(&(nbj__publish_options){ .max_messages = 4, .max_bytes = 1000 }, NULL);
+    p.told_messages = 3;
+    assert_int_equal(publish("x"), NBJ_OK);
+    assert_int_equal(publish("x"), NBJ_E_WOULD_BLOCK);
+    assert_int_equal(publish_as((nbj__publish){ .no_tell = true }, "x"), NBJ_OK);
+    p.told_messages = 1;
+    p.told_bytes = 900;
+    assert_int_equal(publish("x"), NBJ_E_WOULD_BLOCK);
+    assert_int_equal(publish_as((nbj__publish){ .no_tell = true }, "x"), NBJ_OK);
+    p.told_messages = p.told_bytes = 0;
+    assert_int_equal(publish("x"), NBJ_OK);
+    end();
+}
+
+static void test_places(void **state)
+{
+    (void)state;
+    nbj__publish_place at = { 0 };
+    begin();
+    assert_false(nbj__publisher_next(&p, &at));
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(publish(i == 2 ? "a longer one" : "x"), NBJ_OK);
+    fix_write(&f, SIZE_MAX);
+    ack(1, 0, 1, false);
+    at = (nbj__publish_place){ 0 };
+    static const uint64_t want[] = { 0, 2, 3 };
+    for (size_t i = 0; i < COUNT(want); i++) {
+        assert_true(nbj__publisher_next(&p, &at));
+        assert_int_equal(at.n, want[i]);
+        assert_true(nbj_bytes_equal(nbj__publisher_subject(&p, &at), nbj_str("js.a")));
+    }
+    assert_false(nbj__publisher_next(&p, &at));
     end();
 }
 
@@ -392,6 +483,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stored),
         cmocka_unit_test(test_ids),
+        cmocka_unit_test(test_own_id),
+        cmocka_unit_test(test_headers_of_options),
+        cmocka_unit_test(test_counters),
         cmocka_unit_test(test_illegal),
         cmocka_unit_test(test_answers_in_any_order),
         cmocka_unit_test(test_ring_goes_round),
@@ -399,6 +493,8 @@ int main(void)
         cmocka_unit_test(test_late_answers_complete_nothing_else),
         cmocka_unit_test(test_bad_answers),
         cmocka_unit_test(test_octets_are_limited),
+        cmocka_unit_test(test_told_late),
+        cmocka_unit_test(test_places),
         cmocka_unit_test(test_too_large_for_the_outgoing_buffer),
         cmocka_unit_test(test_full_outgoing_buffer),
         cmocka_unit_test(test_outgoing_buffer_kept_full_by_others),

@@ -198,6 +198,18 @@ static void test_a_very_large_total(void **state)
     assert_string_equal(ack.value, "");
 }
 
+/* A replicated stream that has not decided on the first one of that id. */
+static void test_a_duplicate_of_nothing_yet(void **state)
+{
+    (void)state;
+    nbj__pub_ack ack;
+    nbj_error error = { 0 };
+    nbj_msg m = with("{\"stream\":\"S\",\"seq\":0,\"duplicate\": true}");
+
+    assert_int_equal(nbj__pub_ack_parse(&m, &ack, &error), NBJ_E_JS_UNAVAILABLE);
+    assert_int_equal(error.status, NBJ_E_JS_UNAVAILABLE);
+}
+
 /* Refusals name the stream, and what to do. */
 static void test_refusals_have_remedies(void **state)
 {
@@ -263,6 +275,7 @@ int main(void)
         cmocka_unit_test(test_the_usual_form),
         cmocka_unit_test(test_a_very_large_total),
         cmocka_unit_test(test_refusals_have_remedies),
+        cmocka_unit_test(test_a_duplicate_of_nothing_yet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

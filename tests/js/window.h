@@ -11,6 +11,7 @@ static fixture f;
 static nbj__publisher p;
 static unsigned results[256]; /* outcomes of each message */
 static char outcomes[4096];   /* since the last look: "0 STORED 7 | 1 UNKNOWN E_TIMEOUT" */
+static char last_value[256];  /* of a counter */
 static size_t message;        /* the next one's number */
 static unsigned numbers[256];
 
@@ -27,6 +28,7 @@ static inline void note(const nbj__publish_result *r)
 
     assert_true(r->user.fn == told);
     results[i]++;
+    snprintf(last_value, sizeof last_value, "%s", stored ? r->ack.value : "");
     assert_int_equal(results[i], 1); /* one each */
     assert_int_equal(stored, r->error.status == NBJ_OK);
     if (stored)

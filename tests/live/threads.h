@@ -256,21 +256,28 @@ static inline void th_make_stream(uint16_t port, const char *name, const char *s
 static inline void th_read_stream(uint16_t port, const char *name, void (*fn)(void *user, const ts_raw_msg *m),
                                   void *user)
 {
-    char subject[100], config[300];
+    static unsigned reads;
+    char subject[100], config[300], inbox[32];
     ts_raw *r = ts_raw_open(port);
-    const char *info = NULL;
+    const char *answer = NULL;
 
     snprintf(subject, sizeof subject, "$JS.API.STREAM.INFO.%s", name);
-    WAIT_UNTIL((info = ts_raw_request(r, subject, "", TS_RAW_MS)) != NULL && strstr(info, "\"messages\":") != NULL,
+    WAIT_UNTIL((answer = ts_raw_request(r, subject, "", TS_RAW_MS)) != NULL && strstr(answer, "\"messages\":") != NULL,
                20000);
-    unsigned long count = strtoul(strstr(info, "\"messages\":") + 11, NULL, 10);
+    unsigned long count = strtoul(strstr(answer, "\"messages\":") + 11, NULL, 10);
+    snprintf(inbox, sizeof inbox, "read.%u", reads++); /* whoever read before may still have its consumer */
     snprintf(subject, sizeof subject, "$JS.API.CONSUMER.CREATE.%s", name);
     snprintf(config, sizeof config,
-             "{\"stream_name\":\"%s\",\"config\":{\"deliver_subject\":\"read\",\"ack_policy\":\"none\","
+             "{\"stream_name\":\"%s\",\"config\":{\"deliver_subject\":\"%s\",\"ack_policy\":\"none\","
              "\"deliver_policy\":\"all\"}}",
-             name);
-    ts_raw_sub(r, "read", "read");
-    ts_raw_pub(r, subject, "answer", config, strlen(config));
+             name, inbox);
+    for (nbj_time until = ts_now() + NBJ_SECONDS(20);; ts_breathe()) { /* it delivers once somebody listens */
+        answer = ts_raw_request(r, subject, config, TS_RAW_MS);
+        if (answer != NULL && strstr(answer, "\"created\"") != NULL)
+            break;
+        CHECK(answer != NULL ? answer : "no answer", ts_now() < until);
+    }
+    ts_raw_sub(r, inbox, "read");
     for (unsigned long i = 0; i < count; i++) {
         ts_raw_msg m = ts_raw_next(r, 20000);
         fn(user, &m);
