@@ -18,6 +18,7 @@
 #include <nbj/pubsub.h>
 #include <nbj/request.h>
 #include <nbj/status.h>
+#include <nbj/stored.h>
 #include <nbj/stream.h>
 #include <nbj/time.h>
 #include <nbj/version.h>

@@ -40,9 +40,11 @@ static nbj_status put_request(void *arg)
     nbj__outgoing m = nbj__op_request(p->op, &header, level);
     nbj__many_options many = { .stall_ns = p->op->stall_ns, .until_status = true };
     nbj__session *s = p->call->client->session;
+    nbj_time now = nbj__os_now();
+    nbj_time due = p->op->wait_ns > 0 ? nbj__time_min(p->due, nbj__time_add(now, p->op->wait_ns)) : p->due;
 
-    return p->op->many ? nbj__session_request_many(s, &p->call->core, &m, &many, p->due, nbj__os_now())
-                       : nbj__session_request(s, &p->call->core, &m, p->due, nbj__os_now());
+    return p->op->many ? nbj__session_request_many(s, &p->call->core, &m, &many, due, now)
+                       : nbj__session_request(s, &p->call->core, &m, due, now);
 }
 
 /* Puts the op's request into the session. With the lock. */

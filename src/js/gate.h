@@ -10,6 +10,7 @@
 #define NBJ__FEATURES(X)                                                                          \
     X(REPUBLISH, 2, 9, 0, 0, "republish")                                                         \
     X(DIRECT_GET, 2, 9, 0, 0, "direct get")                                                       \
+    X(GET_NEXT, 2, 9, 0, 0, "to get the next message of a subject")                               \
     X(DISCARD_NEW_PER_SUBJECT, 2, 9, 1, 0, "discard_new_per_subject")                             \
     X(SUBJECT_TRANSFORM, 2, 10, 0, 0, "subject transforms")                                       \
     X(COMPRESSION, 2, 10, 0, 0, "compression")                                                    \

@@ -49,6 +49,7 @@ void nbj__op_ask(nbj__op *op, const char *verb, const char *a, const char *b)
     op->required_level = 0;
     op->many = false;
     op->stall_ns = 0;
+    op->wait_ns = 0;
     nbj__buf_consume(&op->body, nbj__buf_len(&op->body));
 }
 

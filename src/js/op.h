@@ -45,6 +45,7 @@ struct nbj__op {
     uint32_t required_level; /* sent as Nats-Required-Api-Level; 0: not */
     bool many;               /* the request has several answers, the last of which is a status without a payload */
     uint64_t stall_ns;       /* … and when none comes for so long there are no more; 0: until the call's deadline */
+    uint64_t wait_ns;        /* the request ends with NBJ_E_TIMEOUT after so long; 0: at the call's deadline */
 };
 
 /* The prefix for |domain|, or |prefix| itself, into |where|. Both may be NULL. NBJ_E_INVALID: both are set, too long, or no
