@@ -21,9 +21,8 @@ typedef struct read_op {
     void *whom;
     nbj_read_result result;
     enum { READ_NOT_ASKED, READ_BATCH, READ_LOOKING } asked;
-    uint64_t previous;   /* sequence of the last message of this batch; 0: none yet */
-    bool is_broken;      /* what comes of this batch is not wanted any more: something is missing before it */
-    bool is_batch_ended; /* the server said so */
+    uint64_t previous; /* sequence of the last message of this batch; 0: none yet */
+    bool is_broken;    /* what comes of this batch is not wanted any more: something is missing before it */
 } read_op;
 
 static void read_free(nbj__op *op)
@@ -71,7 +70,7 @@ static nbj_status ask_batch(read_op *r, nbj_error *error)
 
     r->asked = READ_BATCH;
     r->previous = 0;
-    r->is_broken = r->is_batch_ended = false;
+    r->is_broken = false;
     nbj__op_ask(&r->op, "DIRECT.GET", r->stream, NULL);
     nbj__json_writer w = nbj__op_body(&r->op);
     nbj__json_put_u64(&w, "batch", left < r->read.batch ? left : r->read.batch);
@@ -142,7 +141,6 @@ static nbj_status on_status(read_op *r, const nbj_msg *answer, nbj_error *error)
 {
     switch (nbj_msg_status(answer)) {
     case 204: /* end of the batch */
-        r->is_batch_ended = true;
         r->result.pending = number(answer, "Nats-Num-Pending");
         if (nbj__buf_len(&r->filters) > 0)
             r->result.up_to_sequence = number(answer, "Nats-UpTo-Sequence");
@@ -214,7 +212,7 @@ static nbj_status on_end(read_op *r, nbj_status status, nbj_error *error)
         return nbj__error_set(error, status, nbj_strerror(status), (char *)NULL);
     if (r->previous == 0)
         return nbj__error_set(error, NBJ_E_BAD_REPLY, "stream ", r->stream,
-                              ": an answer without messages says that there are more", (char *)NULL);
+                              ": there are more messages, but the answer has none of them", (char *)NULL);
     if (!is_moment_fixed(r))
         return nbj__error_set(error, NBJ_E_DISCONNECTED, "stream ", r->stream,
                               ": part of the answer was lost, and the rest would show a later moment; read again",
