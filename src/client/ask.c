@@ -43,6 +43,8 @@ static nbj_status put_request(void *arg)
     nbj_time now = nbj__os_now();
     nbj_time due = p->op->wait_ns > 0 ? nbj__time_min(p->due, nbj__time_add(now, p->op->wait_ns)) : p->due;
 
+    if (due <= now)
+        return NBJ_E_TIMEOUT;
     return p->op->many ? nbj__session_request_many(s, &p->call->core, &m, &many, due, now)
                        : nbj__session_request(s, &p->call->core, &m, due, now);
 }

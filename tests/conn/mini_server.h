@@ -24,7 +24,8 @@ typedef struct mini_stored {
     bool acked, pending;
 } mini_stored;
 
-typedef struct mini_server {
+typedef struct mini_server mini_server;
+struct mini_server {
     const char *info;   /* sent first; NULL: a plain one */
     char connect[1024]; /* the last CONNECT, without what does not fit */
     mini_sub sub[MINI_SUBS];
@@ -36,7 +37,9 @@ typedef struct mini_server {
     size_t stored_count;
     char pull_inbox[128]; /* where deliveries go; empty: no pull waits */
     unsigned long long pull_left, consumer_seq;
-} mini_server;
+    /* A test's own answers to requests of JetStream's API. False: not to this one. NULL: none. */
+    bool (*on_api)(mini_server *m, const char *subject, const char *reply, const char *payload);
+};
 
 static inline void mini_put(mini_server *m, const char *format, ...) NBJ_PRINTF(2, 3);
 static inline void mini_put(mini_server *m, const char *format, ...)
@@ -142,6 +145,8 @@ static inline void mini_publish(mini_server *m, const char *subject, const char 
 {
     unsigned long long n = 0;
 
+    if (m->on_api != NULL && strncmp(subject, "$JS.API.", 8) == 0 && m->on_api(m, subject, reply, payload))
+        return;
     if (strcmp(subject, "$JS.API.STREAM.CREATE.S") == 0) {
         mini_answer(m, reply, "{\"config\":{\"name\":\"S\"},\"did_create\":true}");
     } else if (strncmp(subject, "$JS.API.STREAM.CREATE.", 22) == 0) {
