@@ -116,9 +116,10 @@ typedef bool nbj_read_msg_fn(void *user, const nbj_stored_msg *msg);
 
 /** How far a read came, also when it failed: to go on, read from @c last_sequence + 1. A frozen layout. */
 typedef struct nbj_read_result {
-    uint64_t messages;       /**< That were handed out. */
-    uint64_t last_sequence;  /**< Of the last of them; 0: there was none. */
-    uint64_t pending;        /**< That would have followed, as of the last answer; 0: none, or it is not known. */
+    uint64_t messages;      /**< That were handed out. */
+    uint64_t last_sequence; /**< Of the last of them; 0: there was none. */
+    uint64_t pending; /**< That would have followed, as of the last of them. When no end was wanted: those were deleted
+                              *   since, or are not known yet to the replica that was asked last. */
     uint64_t up_to_sequence; /**< With @c last_of: the moment at which they were the last ones; 0: not known. */
 } nbj_read_result;
 

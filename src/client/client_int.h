@@ -6,7 +6,7 @@
  *   wait.c      entering, leaving, waiting      call.c     calls that wait for an answer
  *   ask.c       calls to JetStream's API
  *   pubsub.c    sending and subscriptions       request.c  requests and flushes
- *   publish.c   JetStream publishes             stream.c, consumer.c
+ *   publish.c   JetStream publishes             stream.c, stored.c, consumer.c
  *
  * A client has threads (nbj_client_open) or is driven by its caller's loop (nbj_loop_open). With threads everything here
  * is under the client's lock; whoever leads gets the session's events and must not run the program's code, so what is for

@@ -145,8 +145,7 @@ static nbj_status on_status(read_op *r, const nbj_msg *answer, nbj_error *error)
         if (nbj__buf_len(&r->filters) > 0)
             r->result.up_to_sequence = number(answer, "Nats-UpTo-Sequence");
         return r->result.pending > 0 ? NBJ_MORE : NBJ_OK;
-    case 404: /* none, or no further one */
-        r->result.pending = 0;
+    case 404: /* none, or no further one: what was said to follow is gone, or unknown to the replica that answers */
         return NBJ_OK;
     case 408:
         if (r->result.messages == 0 && nbj__buf_len(&r->filters) > 0)

@@ -347,7 +347,7 @@ static void test_read_ends(void **state)
     assert_int_equal(hears(op, EOB("1", "10"), ""), NBJ_MORE);
     assert_int_equal(ends(op, NBJ_OK), NBJ_MORE);
     assert_int_equal(hears(op, "NATS/1.0 404 Message Not Found\r\n\r\n", ""), NBJ_OK);
-    assert_int_equal(nbj__stored_read_result(op)->pending, 0);
+    assert_int_equal(nbj__stored_read_result(op)->pending, 1);
     done(op, 1, 10);
     op = reading(OBJECT(.batch = 2)); /* there were none */
     assert_int_equal(hears(op, "NATS/1.0 404 Message Not Found\r\n\r\n", ""), NBJ_OK);
