@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Messages that a stream keeps. Any octets are read as both kinds of answer, or refused; octets in base64 are those that a
- * slow, obvious encoder made; a message with any headers gets them back when a server has added its own; and whatever
- * answers a read of many, messages are handed out in order and it comes to an end. */
+/* Messages that a stream keeps. Any octets are read as both kinds of answer, or refused; octets in base64 are those
+ * that a slow, obvious encoder made; a message with any headers gets them back when a server has added its own; and
+ * whatever answers a read of many, messages are handed out in order and it comes to an end. */
 #include "base/base64.h"
 #include "js/stored_op.h"
 #include "support/fuzz.h"

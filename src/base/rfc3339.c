@@ -8,8 +8,8 @@
 #define SECONDS_MAX (INT64_MAX / NS_PER_SECOND)
 #define GO_ZERO INT64_C(-62135596800) /* 0001-01-01T00:00:00Z in seconds */
 
-/* --- the calendar: years begin in March here, so that the day that comes and goes is the last one, and are counted from
- * 400 before our first, where the same calendar began, so that none is negative --- */
+/* --- the calendar: years begin in March here, so that the day that comes and goes is the last one, and are counted
+ * from 400 before our first, where the same calendar began, so that none is negative --- */
 
 #define YEARS_BEFORE 400
 #define DAYS_TO_1970 865565

@@ -10,7 +10,8 @@
 #define NBJ__RFC3339_SIZE 31 /* of the longest that is written, with its NUL */
 
 /* Reads all of |text|, at most nine digits of a second's fraction, in any zone. What lies outside of the range is the
- * nearest point in it; only the start of year 1, which servers write for "never", is 0. Writes |out| on success only. */
+ * nearest point in it; only the start of year 1, which servers write for "never", is 0. Writes |out| on success only.
+ * */
 bool nbj__rfc3339_parse(nbj_bytes text, int64_t *out);
 
 /* Writes it in UTC to |out|, the fraction without zeros at its end; returns a view of it. */

@@ -164,8 +164,8 @@ static void note(added *a, const nbj_header *h, const uint8_t *line)
     }
 }
 
-/* The last header of each name: servers add theirs behind what the message was stored with, which may hold the same names,
- * and lines that are no headers. */
+/* The last header of each name: servers add theirs behind what the message was stored with, which may hold the same
+ * names, and lines that are no headers. */
 static added find_added(nbj_bytes lines)
 {
     nbj__header_reader r = { .rest = lines };

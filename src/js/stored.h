@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Messages that a stream keeps, as they come: as JSON from its leader (STREAM.MSG.GET), or as themselves with headers added
- * (DIRECT.GET, ADR-31). One that nobody keeps is a struct with views into the answer; one that is kept lives in a chunk. */
+/* Messages that a stream keeps, as they come: as JSON from its leader (STREAM.MSG.GET), or as themselves with headers
+ * added (DIRECT.GET, ADR-31). One that nobody keeps is a struct with views into the answer; one that is kept lives in a
+ * chunk. */
 #ifndef NBJ_JS_STORED_H
 #define NBJ_JS_STORED_H
 
@@ -31,7 +32,8 @@ bool nbj__stored_from_direct(const nbj_allocator *alloc, const nbj_msg *answer, 
 /* What a status in place of a message means: fills |error|, which is not NULL. */
 nbj_status nbj__direct_failed(const char *stream, const nbj_msg *answer, nbj_error *error);
 
-/* Makes the kept message that member "message" of |reply| describes. NBJ_E_BAD_REPLY: it describes none; NBJ_E_NOMEM. */
+/* Makes the kept message that member "message" of |reply| describes. NBJ_E_BAD_REPLY: it describes none; NBJ_E_NOMEM.
+ * */
 nbj_status nbj__stored_from_json(const nbj_allocator *alloc, const nbj__json *reply, nbj_bytes stream,
                                  nbj_stored_msg **out);
 

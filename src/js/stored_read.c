@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading many messages: one batch after the other by direct get (ADR-31), each going on behind the last message that was
- * handed out, so that what is lost with a connection or for want of memory is asked for again or ends the call, but is
- * never passed over. */
+/* Reading many messages: one batch after the other by direct get (ADR-31), each going on behind the last message that
+ * was handed out, so that what is lost with a connection or for want of memory is asked for again or ends the call, but
+ * is never passed over. */
 #include "js/stored_op.h"
 
 #include "base/rfc3339.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Messages that a stream keeps, under a loop: requests with many answers that end early, late, never, or in the middle of a
- * connection; what callbacks may do; and each allocation failing once. */
+/* Messages that a stream keeps, under a loop: requests with many answers that end early, late, never, or in the middle
+ * of a connection; what callbacks may do; and each allocation failing once. */
 #define _GNU_SOURCE
 #include "client/fixture.h"
 

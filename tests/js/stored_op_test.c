@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Calls about messages of a stream, request for request, with answers that no server of the live tests gives: js/stored_op.h. */
+/* Calls about messages of a stream, request for request, with answers that no server of the live tests gives:
+ * js/stored_op.h. */
 #include "js/stored_op.h"
 
 #include "support/alloc_fail.h"

@@ -103,8 +103,8 @@ static void test_followers_answer(void **state)
     int follower = (leader + 1) % NODES;
     bool all = !has_reads();
     assert_int_equal(get(at[follower], 1, false, NBJ_MILLIS(300)), NBJ_E_TIMEOUT); /* that one goes to the leader */
-    /* Followers answer when they have looked after themselves, which they do every 2 s; the stopped one is asked, too. In
-     * that short a time the leader is not turned to. */
+    /* Followers answer when they have looked after themselves, which they do every 2 s; the stopped one is asked, too.
+     * In that short a time the leader is not turned to. */
     WAIT_UNTIL(one = one || get(at[follower], MESSAGES, true, NBJ_MILLIS(200)) == NBJ_OK, SOON_MS);
     WAIT_UNTIL(all = all || read_all(at[follower], NBJ_MILLIS(200)), SOON_MS);
     ts_server_cont(cluster.server[leader]);
