@@ -329,6 +329,35 @@ static void test_many_without_responders(void **state)
     fix_close(&f);
 }
 
+/* A status without a payload is handed out, too, and is the last; nothing else is. */
+static void test_many_until_a_status(void **state)
+{
+    static const nbj__many_options until = { .until_status = true, .stall_ns = NBJ_MILLIS(100) };
+
+    (void)state;
+    fix_connect(&f, NULL);
+    assert_int_equal(request_many(0, &until), NBJ_OK);
+    SENT(&f, "SUB _INBOX.~ 1\r\nPUB svc _INBOX.~ 1\r\n?\r\n");
+    fix_msg(&f, 1, "x", "", "a");
+    fix_msg(&f, 1, "x", "", "");
+    fix_feedf(&f, "HMSG x 1 16 17\r\nNATS/1.0 404\r\n\r\nb\r\n");
+    fix_hmsg(&f, 1, "x", "204 EOB", "");
+    fix_msg(&f, 1, "x", "", "late");
+    EVENTS(&f, "REPLY 0 'a' | REPLY 0 '' | REPLY 0 'b' | REPLY 0 '' | DONE 0 OK");
+    SENT(&f, "UNSUB 1\r\n");
+    assert_int_equal(request_many(1, &until), NBJ_OK);
+    fix_hmsg(&f, 2, "x", "404", ""); /* at once */
+    EVENTS(&f, "REPLY 1 '' | DONE 1 OK");
+    assert_int_equal(request_many(2, &until), NBJ_OK);
+    fix_hmsg(&f, 3, "x", "503", "");
+    EVENTS(&f, "DONE 2 E_NO_RESPONDERS");
+    assert_int_equal(request_many(3, &until), NBJ_OK);
+    fix_msg(&f, 4, "x", "", "a");
+    fix_advance(&f, NBJ_MILLIS(100)); /* the status never comes */
+    EVENTS(&f, "REPLY 3 'a' | DONE 3 OK");
+    fix_close(&f);
+}
+
 /* --- flushes --- */
 
 static void test_flush(void **state)
@@ -470,6 +499,7 @@ int main(void)
         cmocka_unit_test(test_many),
         cmocka_unit_test(test_many_stalls),
         cmocka_unit_test(test_many_without_responders),
+        cmocka_unit_test(test_many_until_a_status),
         cmocka_unit_test(test_flush),
         cmocka_unit_test(test_flush_and_keep_alive_share_pongs),
         cmocka_unit_test(test_flush_over_reconnects),
