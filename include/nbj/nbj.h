@@ -5,6 +5,7 @@
 #define NBJ_NBJ_H
 
 #include <nbj/alloc.h>
+#include <nbj/batch.h>
 #include <nbj/bytes.h>
 #include <nbj/call.h>
 #include <nbj/client.h>

@@ -170,6 +170,7 @@ static nbj_status new_client(nbj_client **out, const nbj_client_options *options
                               "without wildcards, and only one of them may be set", (char *)NULL);
     }
     nbj__list_init(&c->pulls);
+    nbj__list_init(&c->senders);
     nbj__list_init(&c->calls);
     nbj__list_init(&c->watchers);
     nbj__list_init(&c->events);

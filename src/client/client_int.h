@@ -7,6 +7,7 @@
  *   ask.c       calls to JetStream's API
  *   pubsub.c    sending and subscriptions       request.c  requests and flushes
  *   publish.c   JetStream publishes             stream.c, stored.c, consumer.c
+ *   sender.c    what batch.c and bulk.c share
  *
  * A client has threads (nbj_client_open) or is driven by its caller's loop (nbj_loop_open). With threads everything here
  * is under the client's lock; whoever leads gets the session's events and must not run the program's code, so what is for
@@ -55,6 +56,8 @@ struct nbj_client {
     nbj__results *results;       /* outcomes whose callbacks have not run; with threads */
     unsigned publishers_waiting; /* threads in nbj_publish() for room */
     nbj__list pulls;
+    nbj__list senders;     /* batches and bulks (sender.h) */
+    uint32_t batch_number; /* of the last attempt to store a batch */
     nbj__list calls;       /* of requests, flushes and the like */
     size_t callback_calls; /* of those, with a callback that has not run */
     nbj__list watchers;    /* threads that wait for this client to change */
@@ -194,6 +197,14 @@ nbj_bytes nbj__client_sub_subject(const nbj__sub *core);
 void nbj__client_on_result(nbj_client *c, const nbj__publish_result *r);
 bool nbj__client_results_are_told(const nbj_client *c);
 void nbj__client_results_free(nbj_client *c);
+
+/* sender.c */
+bool nbj__client_senders_on_event(nbj_client *c, const nbj__event *ev, nbj_time now); /* true: it was for one of them */
+nbj_time nbj__client_senders_deadline(const nbj_client *c);
+void nbj__client_senders_on_time(nbj_client *c, nbj_time now);
+void nbj__client_report_senders(nbj_client *c);
+void nbj__client_drain_senders(nbj_client *c);
+bool nbj__client_senders_are_idle(const nbj_client *c);
 
 /* consumer.c */
 void nbj__client_on_js_sub(nbj_client *c, const nbj__event *ev, nbj_time now);

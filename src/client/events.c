@@ -159,6 +159,8 @@ void nbj__client_on_event(void *user, const nbj__event *ev, nbj_time now)
 {
     nbj_client *c = user;
 
+    if (nbj__client_senders_on_event(c, ev, now))
+        return;
     switch (ev->type) {
     case NBJ__EV_DIAL:
     case NBJ__EV_HANGUP:

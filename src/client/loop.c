@@ -6,14 +6,21 @@
 
 #include <poll.h>
 
+/* Publishes have their outcomes and deliveries are handled. */
+static bool is_idle(const nbj_client *c)
+{
+    return nbj__publisher_is_idle(&c->publisher) && nbj__client_results_are_told(c) && nbj__client_pulls_are_told(c) &&
+           nbj__client_senders_are_idle(c);
+}
+
 static nbj_time js_deadline(const nbj_client *c)
 {
     nbj_time due = nbj__time_min(nbj__publisher_deadline(&c->publisher), nbj__client_pulls_deadline(c));
 
+    due = nbj__time_min(due, nbj__client_senders_deadline(c));
     if (!c->draining || c->session_drains)
         return due;
-    bool told = nbj__client_results_are_told(c) && nbj__client_pulls_are_told(c);
-    return nbj__publisher_is_idle(&c->publisher) && told ? 0 : nbj__time_min(due, c->drain_due);
+    return is_idle(c) ? 0 : nbj__time_min(due, c->drain_due);
 }
 
 nbj_time nbj__client_deadline(void *client)
@@ -24,13 +31,10 @@ nbj_time nbj__client_deadline(void *client)
     return nbj__session_phase(c->session) != NBJ__PHASE_CLOSED ? nbj__time_min(due, js_deadline(c)) : due;
 }
 
-/* Publishes have their outcomes and deliveries are handled before the session begins to drain. */
+/* JetStream's part is done before the session begins to drain. */
 static void continue_drain(nbj_client *c, nbj_time now)
 {
-    bool done =
-        nbj__publisher_is_idle(&c->publisher) && nbj__client_results_are_told(c) && nbj__client_pulls_are_told(c);
-
-    if (!c->draining || c->session_drains || (!done && now < c->drain_due))
+    if (!c->draining || c->session_drains || (!is_idle(c) && now < c->drain_due))
         return;
     c->session_drains = true;
     nbj__publish_asker_stop(&c->asker);
@@ -58,6 +62,7 @@ void nbj__client_after_turn(void *client)
     while (nbj__publisher_on_time(&c->publisher, now, &r))
         nbj__client_on_result(c, &r);
     nbj__client_pulls_on_time(c, now);
+    nbj__client_senders_on_time(c, now);
     nbj__client_report_pulls(c);
     continue_drain(c, now);
 }

@@ -22,6 +22,7 @@ static void begin_drain(nbj_client *c, uint64_t timeout_ns)
     c->drain_due = nbj__time_add(nbj__os_now(), timeout_ns);
     c->draining = true;
     nbj__client_stop_pulls(c);
+    nbj__client_drain_senders(c);
 }
 
 void nbj_client_drain_async(nbj_client *client, uint64_t timeout_ns)

@@ -54,6 +54,7 @@ typedef struct fault {
     ts_ending cut_how;
     uint64_t delay_ns, gap_ns;
     size_t split;
+    const char *from, *to; /* replaced; NULL: nothing */
 } fault;
 
 struct ts_proxy {
@@ -181,6 +182,14 @@ static bool wants_to_read(const ts_proxy *p, const pair *k, int way)
     return k->ending || (!p->fault[way].stall && l->queued < QUEUE_LIMIT);
 }
 
+static void replace(const fault *f, uint8_t *octets, size_t len)
+{
+    size_t n = f->from != NULL ? strlen(f->from) : 0;
+
+    for (uint8_t *at = octets; n > 0 && (at = memmem(at, len - (size_t)(at - octets), f->from, n)) != NULL; at += n)
+        memcpy(at, f->to, n);
+}
+
 static void read_some(ts_proxy *p, pair *k, int way, nbj_time now)
 {
     lane *l = &k->lane[way];
@@ -191,6 +200,8 @@ static void read_some(ts_proxy *p, pair *k, int way, nbj_time now)
     l->source_ended = n <= 0;
     if (l->sink_ended || p->fault[way].black_hole)
         return;
+    if (n > 0)
+        replace(&p->fault[way], p->buf, (size_t)n);
     if (n < 0)
         end_pair(k, TS_RST);
     else
@@ -502,6 +513,14 @@ void ts_proxy_delay(ts_proxy *p, ts_way way, uint64_t delay_ns)
 {
     begin(p);
     p->fault[way].delay_ns = delay_ns;
+    finish(p);
+}
+
+void ts_proxy_replace(ts_proxy *p, ts_way way, const char *from, const char *to)
+{
+    begin(p);
+    p->fault[way].from = from;
+    p->fault[way].to = to;
     finish(p);
 }
 

@@ -34,6 +34,10 @@ void ts_proxy_black_hole(ts_proxy *p, ts_way way, bool on); /* reads and drops, 
 void ts_proxy_refuse(ts_proxy *p, bool on);                 /* the port refuses connections; those there are stay */
 void ts_proxy_delay(ts_proxy *p, ts_way way, uint64_t delay_ns); /* octets arrive that much later. 0: at once */
 
+/* Octets |from|, where they come in one read, become |to|, which is as long; both live as long as the proxy. For an INFO
+ * that lies about the server. */
+void ts_proxy_replace(ts_proxy *p, ts_way way, const char *from, const char *to);
+
 /* Forwards at most |octets| at a time, each piece |gap_ns| after the former one, so that the receiver has a chance to
  * read them one by one. 0 octets: whatever comes. */
 void ts_proxy_split(ts_proxy *p, ts_way way, size_t octets, uint64_t gap_ns);
