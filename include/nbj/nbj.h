@@ -6,6 +6,7 @@
 
 #include <nbj/alloc.h>
 #include <nbj/batch.h>
+#include <nbj/bulk.h>
 #include <nbj/bytes.h>
 #include <nbj/call.h>
 #include <nbj/client.h>

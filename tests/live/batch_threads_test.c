@@ -2,56 +2,13 @@
 /* Atomic batches with threads: stored as a whole or not at all, on servers that know them; refused before anything is
  * sent on those that do not, and found out at the first answer where an old one hides behind a new one. */
 #define _GNU_SOURCE
-#include "proxy.h"
-#include "threaded.h"
-
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#include "streams.h"
 
 static const nbj_bytes none = { NULL, 0 };
 
 static bool has_batches(void)
 {
     return ts_server_is_at_least(server, 2, 12, 0);
-}
-
-/* The answer's payload to a request to JetStream's API, until the next call. */
-static const char *api(nbj_client *c, const char *subject, const char *body)
-{
-    static char text[8192];
-    char full[256];
-    nbj_msg *reply = NULL;
-
-    snprintf(full, sizeof full, "$JS.API.%s", subject);
-    assert_int_equal(nbj_request(c, full, nbj_str(body), NBJ_REQUEST(.timeout_ns = SOON), &reply), NBJ_OK);
-    snprintf(text, sizeof text, "%.*s", NBJ_FMT(nbj_msg_data(reply)));
-    nbj_msg_release(reply);
-    return text;
-}
-
-/* A stream of that name, which takes its lower case name and what lies below it. */
-static void make_stream(nbj_client *c, const char *name, const char *subject, const char *more)
-{
-    char verb[100], body[512];
-
-    snprintf(verb, sizeof verb, "STREAM.CREATE.%s", name);
-    snprintf(body, sizeof body, "{\"name\":\"%s\",\"subjects\":[\"%s\"],\"storage\":\"memory\"%s}", name, subject,
-             more);
-    const char *answer = api(c, verb, body);
-    if (strstr(answer, "\"error\"") != NULL)
-        TS_FAIL("stream %s: %s", name, answer);
-}
-
-/* Messages that the stream has. */
-static unsigned long long stored_in(nbj_client *c, const char *name)
-{
-    char verb[100];
-    unsigned long long n = 0;
-
-    snprintf(verb, sizeof verb, "STREAM.INFO.%s", name);
-    const char *at = strstr(api(c, verb, ""), "\"messages\":");
-    assert_non_null(at);
-    assert_int_equal(sscanf(at, "\"messages\":%llu", &n), 1);
-    return n;
 }
 
 static nbj_batch *begin(nbj_client *c)
@@ -85,23 +42,6 @@ static void test_refused_by_the_gate(void **state)
     assert_non_null(strstr(error.text, "atomic batches"));
     assert_non_null(strstr(error.text, "2.12.0"));
     assert_non_null(strstr(error.text, ts_server_version(server)));
-}
-
-/* A client to which the server says that it is a newer one, as if the stream's were another, old member of its cluster. */
-static nbj_client *open_as_newer(ts_proxy **proxy)
-{
-    static char url[64], newer[32];
-    const char *version = ts_server_version(server);
-    const char *patch = strrchr(version, '.');
-
-    snprintf(newer, sizeof newer, "%s", version);
-    memcpy(newer, strlen(version) > 6 ? "9.99" : "9.9", (size_t)(patch - version)); /* as long as "2.10", "2.9" */
-    *proxy = ts_proxy_start(ts_server_port(server));
-    ts_proxy_replace(*proxy, TS_TO_CLIENT, version, newer);
-    snprintf(url, sizeof url, "nats://127.0.0.1:%u", ts_proxy_port(*proxy));
-    nbj_client *c = open_with(NBJ_CLIENT_OPTIONS(.url = url));
-    assert_string_equal(ts_text(nbj_client_server_version, c), newer);
-    return c;
 }
 
 static void test_found_out_at_the_first_answer(void **state)
