@@ -18,6 +18,8 @@
 #define BENCH_DURABLE "bench"           /* consume-ack: the consumer, which each implementation makes for itself */
 #define BENCH_BATCH 1000u               /* consume-ack: messages asked for at once */
 #define BENCH_MAX_ACK_PENDING 20000     /* consume-ack: of the consumer */
+#define BENCH_FLOW 500u                 /* bulk: messages that an acknowledgement is for */
+#define BENCH_OUTSTANDING 2u            /* bulk: acknowledgements awaited at once */
 #define BENCH_ID_LENGTH 20u             /* of message ids, as the library makes them */
 #define BENCH_PATIENCE_S 60             /* bound of every wait within a round */
 

@@ -42,9 +42,8 @@ static const worker_path end = { 0 };
 
 int main(int argc, char **argv)
 {
-    const worker_path paths[] = {
-        nbj_core_publish, nbj_core_subscribe, nbj_core_request, nbj_publish_sync, nbj_publish_many, nbj_consume_ack, end
-    };
+    const worker_path paths[] = { nbj_core_publish, nbj_core_subscribe, nbj_core_request, nbj_publish_sync,
+                                  nbj_publish_many, nbj_consume_ack,    nbj_bulk_path,    end };
 
     return worker_main(argc, argv, "nbj", paths);
 }

@@ -31,7 +31,7 @@ static inline nbj_bytes payload_of(const worker *w, const char *data)
 }
 
 extern const worker_path nbj_core_publish, nbj_core_subscribe, nbj_core_request;
-extern const worker_path nbj_publish_sync, nbj_publish_many, nbj_consume_ack;
+extern const worker_path nbj_publish_sync, nbj_publish_many, nbj_consume_ack, nbj_bulk_path;
 
 #define PATIENCE_NS (BENCH_PATIENCE_S * UINT64_C(1000000000))
 

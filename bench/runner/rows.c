@@ -24,6 +24,8 @@ const row_spec row_specs[] = {
     { .path = "publish-async", .storage = "memory", .messages = 100000, .ids = true },
     { .path = "publish-async", .storage = "file", .messages = 100000 },
     { .path = "publish-async", .storage = "file", .messages = 100000, .ids = true },
+    { .path = "bulk", .storage = "memory", .messages = 200000 },
+    { .path = "bulk", .storage = "file", .messages = 200000 },
     { .path = "consume-ack", .storage = "memory", .messages = 100000 },
     { .path = "consume-ack", .storage = "file", .messages = 100000 },
 };
@@ -35,7 +37,7 @@ void bench_find_implementations(bench *b)
         { .name = "wire", .program = "worker_wire", .variant = "" },
         { .name = "nbj", .program = "worker_nbj", .variant = "" },
         { .name = "nbj batch", .program = "worker_nbj", .variant = "batch", .only_path = "core-subscribe" },
-        { .name = "nats.c", .program = "worker_natsc", .variant = "" },
+        { .name = "nats.c", .program = "worker_natsc", .variant = "", .has_no_bulk = true },
     };
     char path[512];
 
@@ -51,8 +53,15 @@ bool is_of_jetstream(const row_spec *spec)
     return strcmp(spec->storage, "none") != 0;
 }
 
+static bool is_bulk(const row_spec *spec)
+{
+    return strcmp(spec->path, "bulk") == 0;
+}
+
 bool plays(const implementation *i, const row_spec *spec)
 {
+    if (is_bulk(spec) && i->has_no_bulk)
+        return false;
     bool is_batch = i->only_path != NULL; /* a batch comes from one subscription */
 
     return !i->is_missing && (!is_batch || (strcmp(i->only_path, spec->path) == 0 && spec->subscriptions <= 1));
@@ -120,7 +129,7 @@ void start_load(const bench *b, child *c, const row_spec *spec, int cpu)
 static void make_ready(bench *b, const row_spec *spec, uint64_t messages)
 {
     if (is_of_jetstream(spec))
-        stream_reset(&b->server, spec->storage);
+        stream_reset(&b->server, spec->storage, is_bulk(spec));
     if (strcmp(spec->path, "consume-ack") == 0)
         stream_fill(&b->server, messages, b->payload);
     server_settle(&b->server);

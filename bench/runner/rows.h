@@ -18,6 +18,7 @@ typedef struct implementation {
     const char *program; /* beside the runner */
     const char *variant;
     const char *only_path; /* NULL: it plays all */
+    bool has_no_bulk;      /* knows no fast ingest */
     bool is_missing;
 } implementation;
 

@@ -27,8 +27,8 @@ void server_settle(const server *s);
 uint64_t server_received(const server *s);
 void server_must_have_received(const server *s, uint64_t count);
 
-/* The stream BENCH as if there had never been one. */
-void stream_reset(server *s, const char *storage);
+/* The stream BENCH as if there had never been one; |takes_bulks|: by fast ingest, too. */
+void stream_reset(server *s, const char *storage, bool takes_bulks);
 
 /* Stores |count| messages of |payload| octets in it. */
 void stream_fill(server *s, uint64_t count, size_t payload);

@@ -32,13 +32,13 @@ static void pause_briefly(void)
     nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);
 }
 
-void stream_reset(server *s, const char *storage)
+void stream_reset(server *s, const char *storage, bool takes_bulks)
 {
     char body[256];
 
     raw_request(&s->raw, API "STREAM.DELETE." BENCH_STREAM, ""); /* an error says that there is none */
-    snprintf(body, sizeof body, "{\"name\":\"%s\",\"subjects\":[\"%s\"],\"storage\":\"%s\",\"num_replicas\":1}",
-             BENCH_STREAM, BENCH_STREAM_SUBJECT, storage);
+    snprintf(body, sizeof body, "{\"name\":\"%s\",\"subjects\":[\"%s\"],\"storage\":\"%s\",\"num_replicas\":1%s}",
+             BENCH_STREAM, BENCH_STREAM_SUBJECT, storage, takes_bulks ? ",\"allow_batched\":true" : "");
     const char *answer = raw_request(&s->raw, API "STREAM.CREATE." BENCH_STREAM, body);
     if (strstr(answer, "\"error\"") != NULL)
         fail("the stream: %s", answer);

@@ -58,9 +58,10 @@ static const worker_path end = { 0 };
 
 int main(int argc, char **argv)
 {
-    const worker_path paths[] = { wire_core_publish, wire_core_subscribe, wire_request,
-                                  wire_publish_sync, wire_publish_async,  wire_consume_ack,
-                                  wire_blast,        wire_echo,           end };
+    const worker_path paths[] = {
+        wire_core_publish, wire_core_subscribe, wire_request, wire_publish_sync, wire_publish_async,
+        wire_consume_ack,  wire_bulk,           wire_blast,   wire_echo,         end
+    };
 
     return worker_main(argc, argv, "wire", paths);
 }

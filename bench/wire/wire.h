@@ -26,7 +26,7 @@ void wire_close(void *state);
 void wire_build(wire *w, const round *r, const char *subject, bool has_reply, uint64_t count);
 
 extern const worker_path wire_core_publish, wire_core_subscribe, wire_request;
-extern const worker_path wire_publish_sync, wire_publish_async, wire_consume_ack;
+extern const worker_path wire_publish_sync, wire_publish_async, wire_consume_ack, wire_bulk;
 extern const worker_path wire_blast, wire_echo;
 
 #endif
