@@ -282,9 +282,17 @@ static bool send_next(nbj__batch *b)
     return true;
 }
 
+/* The last one only when the server has all others: what goes wrong before it leaves no doubt. */
+static bool may_send(const nbj__batch *b)
+{
+    bool all_answered = b->sent == b->answered;
+
+    return b->sent + 1 < b->count ? b->in_flight < AHEAD_BYTES || all_answered : all_answered;
+}
+
 static void send_others(nbj__batch *b)
 {
-    while (b->state == NBJ__BATCH_SENDING && (b->in_flight < AHEAD_BYTES || b->sent == b->answered)) {
+    while (b->state == NBJ__BATCH_SENDING && may_send(b)) {
         if (!send_next(b))
             return;
         if (b->sent == b->count)

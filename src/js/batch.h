@@ -4,10 +4,11 @@
  *
  *   BUILDING    messages are added                          → WAITING, DONE
  *   WAITING     for a connection, or for the time to begin  → OPENING, COMMITTING (of one message), DONE
- *   OPENING     the first was sent; a server that knows     → SENDING, COMMITTING (of two), WAITING (lost, refused for
- *               batches answers with nothing in it             now), DONE
+ *   OPENING     the first was sent; a server that knows     → SENDING, WAITING (lost, refused for now), DONE
+ *               batches answers with nothing in it
  *   SENDING     the others follow, some ahead of answers    → COMMITTING, WAITING, DONE
- *   COMMITTING  the last was sent, which commits            → DONE, WAITING (it certainly did not)
+ *   COMMITTING  all others are there; the last was sent,    → DONE, WAITING (it certainly did not)
+ *               which commits
  *   DONE        final: the result
  *
  * Each beginning has an id of its own, and reply tokens that name it and the message: what comes late is of nobody. */

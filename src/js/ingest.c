@@ -525,23 +525,27 @@ static void on_refusal(nbj__ingest *g, uint64_t sequence, const nbj__batch_reply
         commit(g, now);
 }
 
+static void end_without_stream(nbj__ingest *g)
+{
+    end_with(g, NBJ_E_NO_STREAM,
+             "no stream takes this subject, or it has no leader now; create the stream first (nbj_stream_ensure does)");
+}
+
 /* The stream, or its leader, is not there. It may come back and know the batch: then the commit, sent again, tells. */
 static void on_nobody(nbj__ingest *g, nbj_time now)
 {
+    bool never_was = g->window.head == 0 && g->refusals == RETRIES;
     nbj_error why;
 
-    nbj__error_set(&why, NBJ_E_NO_STREAM, "no stream takes this subject, or it has no leader now; ",
-                   "create the stream first (nbj_stream_ensure does)", (char *)NULL);
-    bool never_was = g->window.head == 0 && g->refusals == RETRIES;
+    g->had_nobody = true;
     g->stuck_since = nbj__time_min(g->stuck_since, now);
-    if (never_was || nbj__time_since(g->stuck_since, now) >= g->opt.patience_ns) {
-        g->result.error = why;
-        end(g);
-    } else if (g->state == NBJ__INGEST_STARTING) {
+    nbj__error_set(&why, NBJ_E_NO_STREAM, nbj_strerror(NBJ_E_NO_STREAM), (char *)NULL);
+    if (never_was)
+        end_without_stream(g);
+    else if (g->state == NBJ__INGEST_STARTING)
         begin_later(g, &why, now);
-    } else {
+    else
         g->asks_to_commit = true; /* in a while, as if nothing had been heard */
-    }
 }
 
 void nbj__ingest_on_msg(nbj__ingest *g, const nbj_msg *msg, nbj_time now)
@@ -552,6 +556,7 @@ void nbj__ingest_on_msg(nbj__ingest *g, const nbj_msg *msg, nbj_time now)
         return;
     nbj__batch_reply_read(msg, nbj_view(g->id, sizeof g->id), &r);
     g->heard_at = now;
+    g->had_nobody = false;
     switch (r.answer) {
     case NBJ__BATCH_ACK:
         on_ack(g, &r, now);
@@ -663,7 +668,10 @@ static void on_silence(nbj__ingest *g, nbj_time now)
     if (!rests)
         g->stuck_since = nbj__time_min(g->stuck_since, g->heard_at);
     if (!rests && nbj__time_since(g->stuck_since, now) >= g->opt.patience_ns) {
-        end_with(g, NBJ_E_TIMEOUT, text);
+        if (g->had_nobody)
+            end_without_stream(g);
+        else
+            end_with(g, NBJ_E_TIMEOUT, text);
         return;
     }
     g->heard_at = now;

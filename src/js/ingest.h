@@ -71,6 +71,7 @@ typedef struct nbj__ingest {
     bool asks_to_commit;                          /* RUNNING: as soon as it can be sent */
     bool is_failing;                              /* ends when the server has said how much is stored: |result.error| */
     bool is_finishing;
+    bool had_nobody;   /* the last that was heard: no stream takes the subject */
     uint32_t refusals; /* in a row, without getting on */
     nbj_time stuck_since;
     nbj_time heard_at; /* when the server said something, or was first asked */

@@ -221,10 +221,12 @@ static void test_many(void **state)
     begin_with(5);
     SEQUENCES("1");
     staged(1, 0);
-    SEQUENCES("2 3 4 5!"); /* not one by one */
+    SEQUENCES("2 3 4"); /* not one by one */
     staged(1, 1);
     staged(1, 2);
+    SEQUENCES("");
     staged(1, 3);
+    SEQUENCES("5!");
     staged(1, 4); /* says nothing */
     assert_int_equal(b.state, NBJ__BATCH_COMMITTING);
     stored(1, 4, 50, 5);
@@ -246,7 +248,8 @@ static void test_large_ones_go_ahead_a_little(void **state)
     staged(1, 0);
     assert_int_equal(b.sent, 6); /* 5 of them are more than 4 MiB */
     staged(1, 2);                /* which tells of those before, too */
-    assert_int_equal(b.sent, 8);
+    assert_int_equal(b.sent, 7);
+    staged(1, 6);
     assert_int_equal(b.state, NBJ__BATCH_COMMITTING);
     nbj__session_close(f.s, NBJ_OK, NULL);
     fix_pump(&f);
@@ -279,8 +282,9 @@ static void test_stored_singly(void **state)
     begin_with(3); /* the leader is an old server in the middle of it */
     SEQUENCES("1");
     staged(1, 0);
-    SEQUENCES("2 3!");
+    SEQUENCES("2");
     staged(1, 1);
+    SEQUENCES("3!");
     answer(1, 2, "{\"stream\":\"S\", \"seq\":13}");
     assert_true(b.result.member == 3 && b.result.ack.sequence == 13);
     outcome_is(NBJ__REJECTED, NBJ_E_UNSUPPORTED);
@@ -312,7 +316,11 @@ static void test_refused(void **state)
             SEQUENCES("1");
             if (member > 0) {
                 staged(1, 0);
-                SEQUENCES("2 3!");
+                SEQUENCES("2");
+            }
+            if (member > 1) {
+                staged(1, 1);
+                SEQUENCES("3!");
             }
             fail_with(1, member, 400, cases[i].err_code);
             CHECK(cases[i].remedy, b.result.error.err_code == cases[i].err_code && b.result.member == member + 1);
@@ -378,7 +386,7 @@ static void test_permission(void **state)
     add("s.c", "x");
     commit();
     staged(1, 0);
-    SEQUENCES("1 2 3!");
+    SEQUENCES("1 2");
     fix_feed(&f, "-ERR 'Permissions Violation for Publish to \"s.b\"'\r\n");
     assert_true(b.result.member == 2);
     outcome_is(NBJ__REJECTED, NBJ_E_PERMISSION_PUBLISH);
@@ -442,6 +450,7 @@ static void test_begun_again_after_a_loss(void **state)
     staged(1, 0); /* late */
     SEQUENCES("");
     staged(2, 0);
+    staged(2, 1);
     SEQUENCES("2 3!");
     stored(2, 2, 3, 3);
     outcome_is(NBJ__STORED, NBJ_OK);
@@ -601,11 +610,11 @@ static void test_a_full_buffer(void **state)
     SEQUENCES("1");
     staged(1, 0);
     assert_true(b.sent < 6);
-    for (int i = 0; i < 10 && b.state != NBJ__BATCH_COMMITTING; i++) {
+    for (int i = 0; i < 10; i++) {
         fix_write(&f, SIZE_MAX);
         fix_pump(&f);
     }
-    SEQUENCES("2 3 4 5 6 7 8 9 10!");
+    SEQUENCES("2 3 4 5 6 7 8 9");
     end();
 }
 
