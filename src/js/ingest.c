@@ -50,13 +50,16 @@ nbj_status nbj__ingest_init(nbj__ingest *g, nbj__session *session, const nbj__in
     const nbj_allocator *alloc = nbj__session_alloc(session);
 
     *g = (nbj__ingest){ .session = session, .opt = *o, .observer = observer };
+    g->opt.max_messages = o->max_messages > 0 ? o->max_messages : 4096;
     g->opt.flow = o->flow > 0 ? o->flow : 500;
+    if (g->opt.flow > g->opt.max_messages / 2)
+        g->opt.flow = g->opt.max_messages > 1 ? g->opt.max_messages / 2 : 1;
     g->opt.outstanding = o->outstanding > 0 ? o->outstanding : 2;
     g->opt.patience_ns = o->patience_ns > 0 ? o->patience_ns : NBJ_SECONDS(30);
     g->retry_at = g->finish_due = g->stuck_since = NBJ_TIME_NEVER;
     nbj__buf_init(&g->subject, alloc, 65536);
     set_state(g, NBJ__INGEST_IDLE);
-    return nbj__ingest_window_init(&g->window, alloc, o->max_messages > 0 ? o->max_messages : 4096,
+    return nbj__ingest_window_init(&g->window, alloc, g->opt.max_messages,
                                    o->max_bytes > 0 ? o->max_bytes : (size_t)NBJ_MIB(16));
 }
 
@@ -347,6 +350,16 @@ static void begin_later(nbj__ingest *g, const nbj_error *why, nbj_time now)
 
 /* --- adding --- */
 
+/* The window is full. If it holds less than what the server would acknowledge, its messages being large, the commit tells
+ * what is stored. */
+static void make_room(nbj__ingest *g, nbj_time now)
+{
+    uint64_t open = g->window.cursor - g->window.head;
+
+    if (g->state == NBJ__INGEST_RUNNING && g->window.cursor == g->window.tail && open < g->each)
+        commit(g, now);
+}
+
 nbj_status nbj__ingest_add(nbj__ingest *g, const nbj__outgoing *m, nbj_time now)
 {
     char reply[REPLY_MAX];
@@ -356,19 +369,21 @@ nbj_status nbj__ingest_add(nbj__ingest *g, const nbj__outgoing *m, nbj_time now)
         return g->result.error.status;
     if (g->is_finishing || g->is_failing)
         return NBJ_E_STATE;
+    if (nbj__session_phase(g->session) == NBJ__PHASE_CLOSED)
+        return NBJ_E_CLOSED;
     bool is_known = is_at_server(g); /* else it gets another reply when it is sent */
     uint64_t seq = is_known ? sequence_of(g, g->window.tail) : 1;
     with_reply.reply = reply_for(g, seq, seq == 1 ? OP_START : OP_APPEND, reply);
     nbj_status st = nbj__session_check(g->session, m);
     if (st == NBJ_OK)
         st = nbj__ingest_window_add(&g->window, &with_reply, is_known ? g->epoch : 0);
-    if (st != NBJ_OK)
-        return st;
-    if (g->state == NBJ__INGEST_RUNNING)
+    if (st == NBJ_E_WOULD_BLOCK)
+        make_room(g, now);
+    else if (st == NBJ_OK && g->state == NBJ__INGEST_RUNNING)
         pump(g, now);
-    else if (g->state == NBJ__INGEST_IDLE)
+    else if (st == NBJ_OK && g->state == NBJ__INGEST_IDLE)
         begin(g, now);
-    return NBJ_OK;
+    return st;
 }
 
 bool nbj__ingest_has_room(const nbj__ingest *g)
@@ -423,6 +438,7 @@ static void on_ack(nbj__ingest *g, const nbj__batch_reply *r, nbj_time now)
     advance(g, r->seq);
     uint64_t from = g->window.head - g->base;
     each = each < 65535 ? each : 65535;
+    g->each = each;
     g->allowed = from + each * g->opt.outstanding;
     if (g->state == NBJ__INGEST_RUNNING)
         pump(g, now);

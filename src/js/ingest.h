@@ -34,7 +34,8 @@ typedef enum nbj__ingest_state {
 extern const nbj__machine nbj__ingest_machine;
 
 typedef struct nbj__ingest_options {
-    uint32_t flow;         /* messages that one acknowledgement is to be for; 0: 500, the most a server does */
+    uint32_t flow;         /* messages that one acknowledgement is to be for; 0: 500, the most a server does; at most
+                            * half of |max_messages| */
     uint32_t outstanding;  /* acknowledgements that may be awaited; 0: 2 */
     uint32_t max_messages; /* kept; 0: 4,096 */
     size_t max_bytes;      /* of their frames; 0: 16 MiB */
@@ -67,6 +68,7 @@ typedef struct nbj__ingest {
     size_t prefix_len;
     nbj__buf subject;                             /* of its first message */
     uint64_t allowed;                             /* its messages that may be sent */
+    uint64_t each;                                /* messages that the next acknowledgement is for */
     uint64_t open_until, open_lost, open_refused; /* reported for it, and not behind its acknowledgement yet */
     bool asks_to_commit;                          /* RUNNING: as soon as it can be sent */
     bool is_failing;                              /* ends when the server has said how much is stored: |result.error| */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A server of a few lines for conversations whose course a test cannot know beforehand (allocations fail, connections are
  * cut): what a session writes goes in, what a server answers comes out. It routes publishes, and has one stream (subjects
- * js.*) with one pull consumer. The real thing in small, not an oracle: that is tests/sim/model.h. */
+ * js.*) with one pull consumer, which takes atomic batches and fast ingest, too. The real thing in small, not an oracle: that is tests/sim/model.h. */
 #ifndef NBJ_TEST_CONN_MINI_SERVER_H
 #define NBJ_TEST_CONN_MINI_SERVER_H
 
@@ -35,7 +35,8 @@ struct mini_server {
     size_t out_len;
     mini_stored stored[MINI_STORED]; /* survive connections */
     size_t stored_count;
-    char pull_inbox[128]; /* where deliveries go; empty: no pull waits */
+    unsigned long long staged; /* messages of the atomic batch; there is one at a time */
+    char pull_inbox[128];      /* where deliveries go; empty: no pull waits */
     unsigned long long pull_left, consumer_seq;
     /* A test's own answers to requests of JetStream's API. False: not to this one. NULL: none. */
     bool (*on_api)(mini_server *m, const char *subject, const char *reply, const char *payload);
@@ -58,7 +59,7 @@ static inline void mini_accept(mini_server *m)
     memset(m->sub, 0, sizeof m->sub);
     m->in_len = m->out_len = 0;
     m->pull_inbox[0] = '\0';
-    m->pull_left = 0;
+    m->pull_left = m->staged = 0;
     for (size_t i = 0; i < m->stored_count; i++)
         m->stored[i].pending = false;
     mini_put(m, "%s", m->info != NULL ? m->info : "INFO {\"headers\":true,\"max_payload\":1000}\r\n");
@@ -69,6 +70,8 @@ static inline bool mini_matches(const char *filter, const char *subject)
 {
     size_t n = strlen(filter);
 
+    if (n > 1 && filter[n - 1] == '>')
+        return strncmp(filter, subject, n - 1) == 0;
     if (n > 1 && filter[n - 1] == '*')
         return strncmp(filter, subject, n - 1) == 0 && strchr(subject + n - 1, '.') == NULL;
     return strcmp(filter, subject) == 0;
@@ -140,6 +143,48 @@ static inline void mini_store(mini_server *m, const char *reply, const char *hea
     mini_deliver(m);
 }
 
+/* A member of an atomic batch. */
+static inline void mini_stage(mini_server *m, const char *reply, const char *headers, const char *payload)
+{
+    char id[65] = "", answer[200];
+    unsigned long long sequence = 0;
+
+    sscanf(strstr(headers, "Nats-Batch-Id: "), "Nats-Batch-Id: %64s", id);
+    sscanf(strstr(headers, "Nats-Batch-Sequence: "), "Nats-Batch-Sequence: %llu", &sequence);
+    m->staged = sequence == 1 ? 1 : m->staged + 1;
+    assert_true(m->staged == sequence);
+    if (strstr(headers, "Nats-Batch-Commit: 1\r\n") == NULL) {
+        mini_answer(m, reply, "");
+        return;
+    }
+    for (unsigned long long i = 0; i < m->staged; i++)
+        mini_store(m, "", "", payload);
+    snprintf(answer, sizeof answer, "{\"stream\":\"S\",\"seq\":%zu,\"batch\":\"%s\",\"count\":%llu}", m->stored_count,
+             id, sequence);
+    mini_answer(m, reply, answer);
+}
+
+/* A message of fast ingest, whose reply is |reply|; every second one is acknowledged. */
+static inline void mini_ingest(mini_server *m, const char *reply, const char *headers, const char *payload)
+{
+    char id[65] = "", answer[200];
+    unsigned long long sequence = 0;
+    unsigned op = 9;
+
+    assert_int_equal(sscanf(reply, "%*[^.].%*[^.].%64[^.].%*u.%*[a-z].%llu.%u.$FI", id, &sequence, &op), 3);
+    if (op == 3) {
+        snprintf(answer, sizeof answer, "{\"stream\":\"S\",\"seq\":%zu,\"batch\":\"%s\",\"count\":%llu}",
+                 m->stored_count, id, sequence - 1);
+        mini_answer(m, reply, answer);
+        return;
+    }
+    if (op < 2)
+        mini_store(m, "", headers, payload);
+    snprintf(answer, sizeof answer, "{\"type\":\"ack\",\"seq\":%llu,\"msgs\":2}", op == 0 ? 0 : sequence / 2 * 2);
+    if (op != 1 || sequence % 2 == 0)
+        mini_answer(m, reply, answer);
+}
+
 static inline void mini_publish(mini_server *m, const char *subject, const char *reply, const char *headers,
                                 const char *payload)
 {
@@ -162,6 +207,10 @@ static inline void mini_publish(mini_server *m, const char *subject, const char 
     } else if (sscanf(subject, "$JS.ACK.S.C.1.%llu.", &n) == 1) {
         assert_true(n >= 1 && n <= m->stored_count);
         m->stored[n - 1].acked = true;
+    } else if (strstr(headers, "Nats-Batch-Id: ") != NULL) {
+        mini_stage(m, reply, headers, payload);
+    } else if (strstr(reply, ".$FI") != NULL) {
+        mini_ingest(m, reply, headers, payload);
     } else if (strncmp(subject, "js.", 3) == 0) {
         mini_store(m, reply, headers, payload);
     } else if (mini_send(m, subject, subject, reply, headers, payload) == 0 && *reply != '\0') {

@@ -291,6 +291,21 @@ static void test_a_full_window(void **state)
     assert_true(nbj__ingest_has_room(&g));
     add(4);
     end();
+    begin_with(&(nbj__ingest_options){ .flow = 500, .max_messages = 8 }); /* so that acknowledgements come */
+    add(8);
+    assert_non_null(strstr(fix_sent(&f), ".4.fail.1.0.$FI "));
+    end();
+    begin_with(&(nbj__ingest_options){ .flow = 4, .max_bytes = 320 }); /* three messages at once */
+    add(2);
+    ack(0, 4);
+    add(1);
+    SEQUENCES("1:0 2 3");
+    assert_int_equal(try_add("a longer message"), NBJ_E_WOULD_BLOCK);
+    SEQUENCES("4:3");
+    stored(3, 3);
+    assert_int_equal(try_add("a longer message"), NBJ_OK);
+    SEQUENCES("1:0");
+    end();
     begin_with(&(nbj__ingest_options){ .max_bytes = 300 });
     add(1);
     char large[301];

@@ -188,7 +188,7 @@ static void test_too_many_at_once(void **state)
         return;
     make_stream(c, "BUSY", "busy.>", ",\"allow_atomic\":true");
     for (int i = 0; i < 50; i++) {
-        char id[16];
+        char id[24];
         nbj_msg *reply = NULL;
         snprintf(id, sizeof id, "other-%d", i);
         nbj_header h[] = { { nbj_str("Nats-Batch-Id"), nbj_str(id) },

@@ -351,13 +351,13 @@ static void test_room_is_told(void **state)
     if (!has_bulks())
         return;
     make_stream(c, "ROOM", "room.>", ",\"allow_batched\":true");
-    o.bulk = open_bulk(c, NBJ_BULK(.on_room = on_room, .user = &o, .max_messages = 1024));
+    o.bulk = open_bulk(c, NBJ_BULK(.on_room = on_room, .user = &o, .max_messages = 64));
     nbj_sub *sub = subscribe(c, "begin", on_begin, &o);
     send_text(c, "begin", "");
     WAIT_UNTIL(o.calls == 1, 3 * SOON_MS);
     assert_int_equal(o.status, NBJ_OK);
     assert_int_equal(o.inner, NBJ_E_STATE); /* nothing can be added any more */
-    assert_true(o.rooms > 5 && o.result.stored == ALL);
+    assert_true(o.rooms > 0 && o.result.stored == ALL);
     assert_true(stored_in(c, "ROOM") == ALL);
     nbj_sub_release(sub);
 }
@@ -400,7 +400,7 @@ static void test_misuse(void **state)
     nbj_bulk_release(NULL);
     b = open_bulk(c, NULL);
     nbj_client_close(c);
-    WAIT_UNTIL(nbj_bulk_add(b, "a", none, NULL) == NBJ_E_CLOSED, SOON_MS);
+    assert_int_equal(nbj_bulk_add(b, "a", none, NULL), NBJ_E_CLOSED);
     assert_int_equal(nbj_bulk_finish(b, SOON, &r), NBJ_OK); /* nothing was added */
     give_back(c);
     nbj_bulk_release(b);
