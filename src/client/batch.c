@@ -153,12 +153,8 @@ static const nbj__sender_kind batch_kind = {
 
 static nbj_status begin(nbj_client *c, const nbj_batch_options *o, nbj_batch **out, nbj_error *error)
 {
-    const nbj__info *info = nbj__session_info(c->session);
-    nbj__js_where where = { .version = { 0 } };
+    nbj_status st = nbj__gate_check_server(c->session, NBJ__FEATURE_ATOMIC_BATCH, error);
 
-    if (info != NULL)
-        where.version = nbj__version_parse(info->version);
-    nbj_status st = nbj__gate_check(&where, NBJ__FEATURE_ATOMIC_BATCH, error);
     if (st != NBJ_OK)
         return st;
     if (nbj__session_phase(c->session) == NBJ__PHASE_CLOSED)

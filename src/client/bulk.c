@@ -204,17 +204,13 @@ static const nbj__sender_kind bulk_kind = { on_event, deadline, on_time, drain, 
 
 static nbj_status may_open(const nbj_client *c, nbj_error *error)
 {
-    const nbj__info *info = nbj__session_info(c->session);
-    nbj__js_where where = { .version = { 0 } };
     nbj_status st = c->draining ? NBJ_E_DRAINING : NBJ_OK;
 
     if (nbj__session_phase(c->session) == NBJ__PHASE_CLOSED)
         st = NBJ_E_CLOSED;
     if (st != NBJ_OK)
         return nbj__error_set(error, st, nbj_strerror(st), (char *)NULL);
-    if (info != NULL)
-        where.version = nbj__version_parse(info->version);
-    return nbj__gate_check(&where, NBJ__FEATURE_FAST_INGEST, error);
+    return nbj__gate_check_server(c->session, NBJ__FEATURE_FAST_INGEST, error);
 }
 
 static nbj_status new_bulk(nbj_client *c, const nbj_bulk_options *o, nbj_bulk **out)

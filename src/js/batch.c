@@ -197,16 +197,6 @@ static void finish_single(nbj__batch *b, size_t member, const nbj__batch_reply *
 
 /* --- sending --- */
 
-static nbj_status may_begin(const nbj__batch *b, nbj_error *error)
-{
-    const nbj__info *info = nbj__session_info(b->session);
-    nbj__js_where where = { .version = { 0 } };
-
-    if (info != NULL)
-        where.version = nbj__version_parse(info->version);
-    return nbj__gate_check(&where, NBJ__FEATURE_ATOMIC_BATCH, error);
-}
-
 static void token_of(const nbj__batch *b, size_t index, char out[TOKEN_LEN])
 {
     out[0] = 'B';
@@ -309,7 +299,7 @@ static void begin(nbj__batch *b, nbj_time now)
     b->retry_at = NBJ_TIME_NEVER;
     if (nbj__session_phase(b->session) != NBJ__PHASE_READY)
         return;
-    if (may_begin(b, &why) != NBJ_OK) {
+    if (nbj__gate_check_server(b->session, NBJ__FEATURE_ATOMIC_BATCH, &why) != NBJ_OK) {
         reject(b, 0, &why);
         return;
     }

@@ -39,6 +39,16 @@ nbj_status nbj__gate_check(const nbj__js_where *where, nbj__feature feature, nbj
                           has, (char *)NULL);
 }
 
+nbj_status nbj__gate_check_server(const nbj__session *session, nbj__feature feature, nbj_error *error)
+{
+    const nbj__info *info = nbj__session_info(session);
+    nbj__js_where where = { .version = { 0 } };
+
+    if (info != NULL)
+        where.version = nbj__version_parse(info->version);
+    return nbj__gate_check(&where, feature, error);
+}
+
 uint32_t nbj__gate_level(nbj__feature feature)
 {
     return gates[feature].level;

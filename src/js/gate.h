@@ -48,6 +48,9 @@ typedef enum nbj__feature {
  * version it needs and the server's. */
 nbj_status nbj__gate_check(const nbj__js_where *where, nbj__feature feature, nbj_error *error);
 
+/* The same for the server that |session| is connected to, if it is. */
+nbj_status nbj__gate_check_server(const nbj__session *session, nbj__feature feature, nbj_error *error);
+
 /* For Nats-Required-Api-Level, by which servers from 2.12 on guard clusters of mixed versions; 0: not needed. */
 uint32_t nbj__gate_level(nbj__feature feature);
 
