@@ -8,6 +8,7 @@
  *   pubsub.c    sending and subscriptions       request.c  requests and flushes
  *   publish.c   JetStream publishes             stream.c, stored.c, consumer.c
  *   sender.c    what batch.c and bulk.c share
+ *   advisory.c  subscriptions to advisories
  *
  * A client has threads (nbj_client_open) or is driven by its caller's loop (nbj_loop_open). With threads everything here
  * is under the client's lock; whoever leads gets the session's events and must not run the program's code, so what is for
@@ -190,6 +191,10 @@ nbj_time nbj__client_deadline(void *client);
 void nbj__client_after_turn(void *client);
 
 /* pubsub.c */
+
+/* nbj_subscribe() with the lock and whole options. */
+nbj_status nbj__client_subscribe(nbj_client *c, const char *subject, const nbj_sub_options *o, nbj_msg_fn *on_msg,
+                                 void *user, nbj_sub **out);
 void nbj__client_on_sub(nbj_client *c, const nbj__event *ev);
 nbj_bytes nbj__client_sub_subject(const nbj__sub *core);
 

@@ -85,8 +85,8 @@ static nbj_sub *new_sub(nbj_client *c, const nbj_sub_options *o, nbj_msg_fn *on_
     return sub;
 }
 
-static nbj_status subscribe(nbj_client *c, const char *subject, const nbj_sub_options *o, nbj_msg_fn *on_msg,
-                            void *user, nbj_sub **out)
+nbj_status nbj__client_subscribe(nbj_client *c, const char *subject, const nbj_sub_options *o, nbj_msg_fn *on_msg,
+                                 void *user, nbj_sub **out)
 {
     nbj_sub *sub = new_sub(c, o, on_msg, user);
 
@@ -120,7 +120,7 @@ nbj_status nbj_subscribe(nbj_client *client, const char *subject, const nbj_sub_
     nbj_status st = nbj__client_enter(client);
     if (st != NBJ_OK)
         return st;
-    return nbj__client_leave_sent(client, subscribe(client, subject, &o, on_msg, user, out));
+    return nbj__client_leave_sent(client, nbj__client_subscribe(client, subject, &o, on_msg, user, out));
 }
 
 nbj_bytes nbj__client_sub_subject(const nbj__sub *core)
