@@ -20,6 +20,7 @@
 #include <nbj/publish.h>
 #include <nbj/pubsub.h>
 #include <nbj/request.h>
+#include <nbj/snapshot.h>
 #include <nbj/status.h>
 #include <nbj/stored.h>
 #include <nbj/stream.h>

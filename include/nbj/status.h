@@ -34,6 +34,9 @@ extern "C" {
     X(NBJ_E_STATE, -25, "not allowed in this state")                                    \
     X(NBJ_E_ENDED, -26, "the subscription has ended")                                   \
     X(NBJ_E_FORKED, -27, "the client belongs to the process that opened it")            \
+    /* files */                                                                         \
+    X(NBJ_E_FILE, -35, "a file could not be read or written")                           \
+    X(NBJ_E_DAMAGED, -36, "the backup is damaged")                                      \
     /* the connection */                                                                \
     X(NBJ_E_DISCONNECTED, -40, "the connection was lost")                               \
     X(NBJ_E_REFUSED, -41, "the connection was refused")                                 \

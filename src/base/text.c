@@ -133,3 +133,10 @@ nbj_status nbj__error_set(nbj_error *error, nbj_status status, ...)
     memset(t.ptr + t.len, 0, t.cap - t.len);
     return status;
 }
+
+void nbj__error_add(nbj_error *error, const char *more)
+{
+    nbj__text t = { .ptr = error->text, .len = strlen(error->text), .cap = sizeof error->text };
+
+    nbj__text_add(&t, more);
+}

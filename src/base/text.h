@@ -35,5 +35,6 @@ size_t nbj__utf8_len(nbj_bytes b);
 /* Fills |error| (may be NULL) with |status| and the parts of |parts| in a row, up to the first NULL; all of it, so that
  * its copies carry nothing that the stack held before. Returns |status|. */
 nbj_status nbj__error_set(nbj_error *error, nbj_status status, ...);
+void nbj__error_add(nbj_error *error, const char *more); /* behind the text that it has */
 
 #endif

@@ -9,6 +9,7 @@
  *   publish.c   JetStream publishes             stream.c, stored.c, consumer.c
  *   sender.c    what batch.c and bulk.c share
  *   advisory.c  subscriptions to advisories
+ *   advisory.c  subscriptions to advisories     transfer.c, snapshot.c, restore.c: streams to and from backups
  *
  * A client has threads (nbj_client_open) or is driven by its caller's loop (nbj_loop_open). With threads everything here
  * is under the client's lock; whoever leads gets the session's events and must not run the program's code, so what is for

@@ -19,6 +19,8 @@
     X(METADATA, 2, 10, 0, 0, "metadata")                                                          \
     X(MULTI_FILTER, 2, 10, 0, 0, "several filter subjects")                                       \
     X(TERM_REASON, 2, 10, 4, 0, "a reason with term")                                             \
+    X(SNAPSHOT_WINDOW, 2, 12, 5, 3, "a snapshot's window_size")                                   \
+    X(SNAPSHOT_2, 2, 15, 0, 5, "restoring a snapshot of nats-server 2.15 or newer")               \
     X(PEDANTIC, 2, 11, 0, 1, "pedantic requests")                                                 \
     X(PAUSE, 2, 11, 0, 1, "pausing consumers")                                                    \
     X(PRIORITY_GROUPS, 2, 11, 0, 1, "priority groups")                                            \
