@@ -260,7 +260,7 @@ static void abandon_a_batch(nbj_client *c, told *t)
 {
     api(c, "STREAM.CREATE.B", "{\"name\":\"B\",\"subjects\":[\"b\"],\"allow_atomic\":true}");
     for (int i = 1; i <= 3; i += 2) { /* the second is missing */
-        char number[8];
+        char number[16];
         snprintf(number, sizeof number, "%d", i);
         nbj_header headers[] = { { nbj_str("Nats-Batch-Id"), nbj_str("id") },
                                  { nbj_str("Nats-Batch-Sequence"), nbj_str(number) } };

@@ -5,6 +5,7 @@
 
 #include "threaded.h"
 
+#include "alloc_fail.h"
 #include "proxy.h"
 
 #include <dirent.h>
@@ -123,16 +124,27 @@ static bool is_there(nbj_client *c, const char *stream)
     return strstr(api(c, verb, ""), "10059") == NULL;
 }
 
+/* Deletes a stream, and waits until its files are gone: a server that deletes the next one of that name meanwhile keeps
+ * those, and finds the old messages in them when it makes a third. */
+static void delete_stream(nbj_client *c, const char *stream)
+{
+    char verb[64], path[512];
+    const char *log = ts_server_log(server);
+
+    snprintf(verb, sizeof verb, "STREAM.DELETE.%s", stream);
+    (void)api(c, verb, "");
+    snprintf(path, sizeof path, "%.*s/store/jetstream/$G/streams/.%s", (int)(strrchr(log, '/') - log), log, stream);
+    WAIT_UNTIL(access(path, F_OK) != 0, SOON_MS);
+    assert_false(is_there(c, stream));
+}
+
 static void delete_streams(void)
 {
     static const char *const names[] = { "S", "M" };
     nbj_client *c = open_one();
-    char verb[64];
 
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        snprintf(verb, sizeof verb, "STREAM.DELETE.%s", names[i]);
-        (void)api(c, verb, "");
-    }
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        delete_stream(c, names[i]);
     give_back(c);
 }
 
@@ -293,8 +305,7 @@ static void use_consumer(nbj_client *c, const char *name, unsigned acked, unsign
 /* What a consumer is and where it is. */
 static void consumer_state(nbj_client *c, const char *name, char *out, size_t size)
 {
-    static const char *const members[] = { "delivered",   "ack_floor",      "num_ack_pending",
-                                           "num_pending", "filter_subject", "ack_policy" };
+    static const char *const members[] = { "delivered", "ack_floor", "num_ack_pending", "num_pending", "ack_policy" };
     char verb[64];
     size_t len = 0;
 
@@ -378,7 +389,7 @@ static void test_round_trip(void **state)
     assert_true(saved.is_checked);
     assert_int_equal(nbj_snapshot_check(in_dir("b"), &checked, &error), NBJ_OK);
     assert_memory_equal(&checked, &saved, sizeof saved);
-    api_ok(c, "STREAM.DELETE.S", "");
+    delete_stream(c, "S");
     restore(c, in_dir("b"), NBJ_RESTORE(.on_progress = watch, .user = &up, .chunk_size = 8192), &restored);
     assert_memory_equal(&restored, &saved, sizeof saved);
     assert_true(up.calls > 10 && up.bytes == saved.bytes && up.total == saved.bytes && up.worked);
@@ -398,7 +409,7 @@ static void test_without_consumers(void **state)
     fill(c, "S", 100, 100);
     use_consumer(c, "A", 1, 0);
     save(c, in_dir("b/"), NBJ_SNAPSHOT(.no_consumers = true, .check_messages = true), NULL);
-    api_ok(c, "STREAM.DELETE.S", "");
+    delete_stream(c, "S");
     restore(c, in_dir("b/"), NBJ_RESTORE(.replicas = 1), NULL);
     assert_non_null(strstr(api(c, "STREAM.INFO.S", ""), "\"consumer_count\":0"));
     assert_non_null(strstr(api(c, "CONSUMER.INFO.S.A", ""), "10014"));
@@ -413,7 +424,7 @@ static void test_empty_stream(void **state)
     assert_int_equal(mkdir(in_dir("b"), 0700), 0); /* an empty directory is as good as none */
     save(c, in_dir("b"), NULL, &info);
     assert_int_equal(info.messages, 0);
-    api_ok(c, "STREAM.DELETE.S", "");
+    delete_stream(c, "S");
     restore(c, in_dir("b"), NULL, NULL);
     assert_true(is_there(c, "S"));
 }
@@ -430,7 +441,7 @@ static void test_many(void **state)
     content was = read_stream(c, "S", MANY);
     save(c, in_dir("b"), NULL, &info);
     assert_int_equal(info.messages, MANY);
-    api_ok(c, "STREAM.DELETE.S", "");
+    delete_stream(c, "S");
     restore(c, in_dir("b"), NULL, NULL);
     must_be_equal(was, read_stream(c, "S", MANY));
 }
@@ -445,7 +456,7 @@ static nbj_snapshot_info make_backup(nbj_client *c, unsigned count, size_t size)
     make_stream(c);
     fill(c, "S", count, size);
     save(c, in_dir("b"), NULL, &info);
-    api_ok(c, "STREAM.DELETE.S", "");
+    delete_stream(c, "S");
     return info;
 }
 
@@ -487,7 +498,7 @@ static void test_configuration(void **state)
             NBJ_RESTORE(.config = "{\"name\":\"S\",\"subjects\":[\"S.>\"],\"storage\":\"file\",\"max_msgs\":77}"),
             NULL);
     assert_non_null(strstr(api(c, "STREAM.INFO.S", ""), "\"max_msgs\":77"));
-    api_ok(c, "STREAM.DELETE.S", "");
+    delete_stream(c, "S");
     assert_int_equal(nbj_stream_restore(c, in_dir("b"), NBJ_RESTORE(.replicas = 3), NULL, NULL, &error), NBJ_E_JS);
     assert_true(error.err_code == 10074 || error.err_code == 10062); /* a single server has no replicas */
     assert_false(is_there(c, "S"));
@@ -579,7 +590,7 @@ static void test_foreign(void **state)
     assert_false(info.is_checked);
     restore(c, in_dir("b"), NBJ_RESTORE(.unchecked = true), NULL);
     assert_non_null(strstr(api(c, "STREAM.INFO.S", ""), "\"messages\":50"));
-    api_ok(c, "STREAM.DELETE.S", "");
+    delete_stream(c, "S");
 }
 
 /* The server finds it damaged when all is sent: nothing stays of what it made of the first part. */
@@ -656,7 +667,7 @@ static void test_cancelled(void **state)
                      NBJ_E_CANCELLED);
     assert_int_equal(names_in(dir), 0);
     save(c, in_dir("b"), NULL, NULL);
-    api_ok(c, "STREAM.DELETE.S", "");
+    delete_stream(c, "S");
     nbj_time begun = ts_now();
     assert_int_equal(
         nbj_stream_restore(c, in_dir("b"), NBJ_RESTORE(.on_progress = watch, .user = &later), NULL, NULL, &error),
@@ -691,7 +702,7 @@ static void test_server_dies(void **state)
     if (st != NBJ_OK)
         assert_int_equal(names_in(dir), 1);
     ts_server_restart(server);
-    api_ok(c, "STREAM.DELETE.S", "");
+    delete_stream(c, "S");
     st = nbj_stream_restore(c, in_dir("b"), NBJ_RESTORE(.on_progress = watch, .user = &up), NULL, NULL, &error);
     CHECK(nbj_error_text(&error), st == NBJ_E_DISCONNECTED);
     assert_false(is_there(c, "S"));
@@ -713,7 +724,7 @@ static void test_server_dies_at_the_end(void **state)
         assert_int_equal(is_there(c, "S"), st == NBJ_OK);
         if (st == NBJ_OK) {
             assert_non_null(strstr(api(c, "STREAM.INFO.S", ""), "\"messages\":20000"));
-            api_ok(c, "STREAM.DELETE.S", "");
+            delete_stream(c, "S");
         }
     }
 }
@@ -789,11 +800,11 @@ static void test_window_and_chunks(void **state)
     save(c, in_dir("small"), NBJ_SNAPSHOT(.chunk_size = 1024), NULL);
     save(c, in_dir("large"), NBJ_SNAPSHOT(.chunk_size = 1u << 20), NULL);
     content was = read_stream(c, "S", 3000);
-    api_ok(c, "STREAM.DELETE.S", "");
+    delete_stream(c, "S");
     restore(c, in_dir("small"), NBJ_RESTORE(.chunk_size = 1u << 20), NULL);
     must_be_equal(was, read_stream(c, "S", 3000));
     was = read_stream(c, "S", 3000);
-    api_ok(c, "STREAM.DELETE.S", "");
+    delete_stream(c, "S");
     restore(c, in_dir("large"), NBJ_RESTORE(.chunk_size = 1024), NULL);
     must_be_equal(was, read_stream(c, "S", 3000));
 }
@@ -813,9 +824,42 @@ static void test_memory_stream(void **state)
     }
     assert_int_equal(st, NBJ_OK);
     content was = read_stream(c, "M", 300);
-    api_ok(c, "STREAM.DELETE.M", "");
+    delete_stream(c, "M");
     restore(c, in_dir("b"), NULL, NULL);
     must_be_equal(was, read_stream(c, "M", 300));
+}
+
+/* Backups of 20 messages, of which consumer C has settled 5 and holds 3, made by servers of each version. */
+static void test_other_versions(void **state)
+{
+    (void)state;
+    static const char *const versions[] = { "2.9.10", "2.10.27", "2.15.1" };
+    nbj_client *c = open_one();
+    char path[512], was[256], number[32];
+    for (size_t i = 0; i < sizeof versions / sizeof versions[0]; i++) {
+        bool is_new = strcmp(versions[i], "2.15.1") == 0;
+        snprintf(path, sizeof path, "%s/%s", BACKUPS, versions[i]);
+        if (is_new && !ts_server_is_at_least(server, 2, 15, 0)) {
+            assert_int_equal(nbj_stream_restore(c, path, NULL, NULL, NULL, &error), NBJ_E_UNSUPPORTED);
+            assert_non_null(strstr(error.text, "needs nats-server 2.15.0"));
+            assert_false(is_there(c, "S"));
+            continue;
+        }
+        restore(c, path, NULL, NULL);
+        consumer_state(c, "C", was, sizeof was);
+        CHECK(was, strstr(was, "\"stream_seq\":8") != NULL && strstr(was, "\"stream_seq\":5") != NULL);
+        CHECK(was, strstr(was, ";3;12;") != NULL);
+        nbj_msg *msg = NULL;
+        assert_int_equal(nbj_request(c, "$JS.API.CONSUMER.MSG.NEXT.S.C", nbj_str("1"), NULL, &msg), NBJ_OK);
+        nbj_bytes header = { 0 };
+        assert_true(holds(msg, "message 9"));
+        assert_int_equal(nbj_msg_header(msg, "Number", &header), NBJ_OK);
+        assert_true(nbj_bytes_equal(header, nbj_str("9")));
+        nbj_msg_release(msg);
+        member(api(c, "STREAM.INFO.S", ""), "messages", number, sizeof number);
+        assert_string_equal(number, "20");
+        delete_stream(c, "S");
+    }
 }
 
 /* The first messages, asked for one by one. */
@@ -880,10 +924,10 @@ static void test_among_others(void **state)
     for (int i = 0; i < 2; i++)
         start(&w[i], stand_by, &b);
     for (int i = 0; i < 3; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "b%d", i);
         save(c, in_dir(name), NULL, NULL);
-        api_ok(c, "STREAM.DELETE.S", "");
+        delete_stream(c, "S");
         restore(c, in_dir(name), NULL, NULL);
     }
     b.stop = true;
@@ -900,6 +944,51 @@ static void test_loop_client(void **state)
     assert_int_equal(nbj_stream_restore(loop, in_dir("b"), NULL, NULL, NULL, &error), NBJ_E_WOULD_BLOCK);
     assert_int_equal(names_in(dir), 0);
     nbj_client_release(loop);
+}
+
+/* One allocation after the other is refused: what comes of it is an error that leaves nothing, or success. */
+static bool without_memory(size_t n, bool restores)
+{
+    ts_alloc mem;
+    nbj_status st;
+    ts_alloc_init(&mem, TS_NEVER_FAIL, false);
+    nbj_client *c = open_with(NBJ_CLIENT_OPTIONS(.alloc = &mem.allocator));
+    nbj_call_options *soon = NBJ_CALL(.timeout_ns = NBJ_MILLIS(300));
+    mem.fail_at = mem.calls + n;
+    if (restores)
+        st = nbj_stream_restore(c, in_dir("b"), NULL, soon, NULL, &error);
+    else
+        st = nbj_stream_snapshot(c, "S", in_dir("x"), NULL, soon, NULL, &error);
+    bool failed = mem.failed > 0;
+    mem.fail_at = TS_NEVER_FAIL;
+    CHECK(nbj_error_text(&error), failed || st == NBJ_OK);
+    CHECK(nbj_error_text(&error), st == NBJ_OK || error.status == st);
+    if (!restores)
+        assert_int_equal(names_in(dir), st == NBJ_OK ? 2 : 1);
+    if (!restores && st == NBJ_OK)
+        nftw(in_dir("x"), remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    give_back(c);
+    ts_alloc_done(&mem);
+    return failed;
+}
+
+static void test_memory(void **state)
+{
+    (void)state;
+    nbj_client *c = open_one();
+    size_t n = 0;
+    make_stream(c);
+    fill(c, "S", 10, 100);
+    save(c, in_dir("b"), NULL, NULL);
+    while (without_memory(n, false))
+        n++;
+    assert_true(n > 10);
+    delete_stream(c, "S");
+    for (n = 0; without_memory(n, true); n++) {
+        if (is_there(c, "S")) /* restored all the same; or nobody had the memory to delete it */
+            delete_stream(c, "S");
+    }
+    assert_true(n > 10);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin_test, finish_test)
@@ -925,9 +1014,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_slow, begin_test, finish_proxy),
         TEST(test_window_and_chunks),
         TEST(test_memory_stream),
+        TEST(test_other_versions),
         TEST(test_cluster),
         TEST(test_among_others),
         TEST(test_loop_client),
+        TEST(test_memory),
     };
     signal(SIGXFSZ, SIG_IGN);
     return cmocka_run_group_tests(tests, start_server, stop_server);
