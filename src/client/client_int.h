@@ -8,7 +8,6 @@
  *   pubsub.c    sending and subscriptions       request.c  requests and flushes
  *   publish.c   JetStream publishes             stream.c, stored.c, consumer.c
  *   sender.c    what batch.c and bulk.c share
- *   advisory.c  subscriptions to advisories
  *   advisory.c  subscriptions to advisories     transfer.c, snapshot.c, restore.c: streams to and from backups
  *
  * A client has threads (nbj_client_open) or is driven by its caller's loop (nbj_loop_open). With threads everything here
