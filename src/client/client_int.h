@@ -64,7 +64,8 @@ struct nbj_client {
     nbj__list watchers;    /* threads that wait for this client to change */
     bool draining;         /* from nbj_client_drain() on: publishes get their outcomes, then the session drains */
     bool session_drains;
-    bool is_closed; /* CLOSED came from the session */
+    nbj_time lost_at; /* when the last connection was; 0: none was */
+    bool is_closed;   /* CLOSED came from the session */
     bool closed_is_told;
     nbj_error closed;
     nbj_time drain_due;

@@ -179,6 +179,7 @@ void nbj__client_on_event(void *user, const nbj__event *ev, nbj_time now)
         nbj__client_changed(&c->watchers);
         break;
     case NBJ__EV_DISCONNECTED:
+        c->lost_at = now;
         on_connection(c, false, now);
         tell(c, NBJ_EVENT_DISCONNECTED, ev->error, nothing);
         break;

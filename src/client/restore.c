@@ -196,6 +196,15 @@ static bool has_ended(restoring *r, uint64_t limit_ns)
     return true;
 }
 
+/* Whether a stream of that age was made before the connection was lost: then it was by the restore, which the server was
+ * at, and not by whoever came back with it. */
+static bool is_from_before(const restoring *r, uint64_t age_ns)
+{
+    nbj_time lost_at = nbj__transfer_lost_at(r->t);
+
+    return lost_at != r->t->lost_at && age_ns > nbj__os_now() - lost_at;
+}
+
 static fate look(restoring *r)
 {
     nbj__transfer *t = r->t;
@@ -208,6 +217,7 @@ static fate look(restoring *r)
     t->options.timeout_ns = LOOK_NS;
     nbj_status st = nbj__client_ask(t->client, &op->op, &t->options, &why);
     nbj__stream_state now = op->state;
+    uint64_t age_ns = op->age_ns;
     nbj__op_free(&op->op);
     if (st == NBJ_E_STREAM_NOT_FOUND)
         return FATE_GONE;
@@ -215,8 +225,8 @@ static fate look(restoring *r)
         return st == NBJ_E_CLOSED || st == NBJ_E_DRAINING ? FATE_CLOSED : FATE_NOT_KNOWN;
     if (nbj__state_is_of(&now, whole))
         return now.last_sequence >= whole->last_sequence ? FATE_WHOLE : FATE_PART;
-    bool is_begun = now.messages == 0 && whole->messages > 0 && r->has_answered && may_leave_a_part(r);
-    return is_begun ? FATE_PART : FATE_OTHER;
+    bool is_begun = now.messages == 0 && whole->messages > 0 && (r->has_answered || is_from_before(r, age_ns));
+    return is_begun && may_leave_a_part(r) ? FATE_PART : FATE_OTHER;
 }
 
 /* Waits until it is decided what became of it. */

@@ -47,7 +47,7 @@ nbj_status nbj__transfer_begin(nbj__transfer *t, nbj_client *client, const nbj_c
     t->options.struct_size = sizeof t->options;
     if (st == NBJ_OK)
         st = nbj_flush(client, t->stall_ns);
-    t->reconnects = nbj_client_stats_of(client).reconnects;
+    t->lost_at = nbj__transfer_lost_at(t);
     return st == NBJ_OK ? NBJ_OK : nbj__transfer_fail(t, st);
 }
 
@@ -70,10 +70,20 @@ nbj_status nbj__transfer_tell(nbj__transfer *t)
     return nbj__transfer_fail(t, NBJ_E_CANCELLED);
 }
 
+nbj_time nbj__transfer_lost_at(const nbj__transfer *t)
+{
+    nbj_time at = 0;
+
+    if (nbj__client_enter(t->client) == NBJ_OK) {
+        at = t->client->lost_at;
+        nbj__client_leave(t->client);
+    }
+    return at;
+}
+
 nbj_status nbj__transfer_check(nbj__transfer *t)
 {
-    if (nbj_client_stats_of(t->client).reconnects != t->reconnects ||
-        nbj_client_state_of(t->client) == NBJ_CLIENT_RECONNECTING)
+    if (nbj__transfer_lost_at(t) != t->lost_at)
         return nbj__transfer_fail(t, NBJ_E_DISCONNECTED);
     return nbj_sub_stats_of(t->sub).dropped == 0 ? NBJ_OK : nbj__transfer_fail(t, NBJ_E_FULL);
 }

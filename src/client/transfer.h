@@ -18,8 +18,8 @@ typedef struct nbj__transfer {
     nbj_snapshot_progress progress;
     nbj_sub *sub;
     char inbox[128];
-    uint64_t reconnects; /* when it began */
-    nbj_error *error;    /* never NULL */
+    nbj_time lost_at; /* the client's, when it began: it stays while the connection does */
+    nbj_error *error; /* never NULL */
 } nbj__transfer;
 
 /* On failure |error| is filled: NBJ_E_WOULD_BLOCK under a loop, NBJ_E_INVALID, NBJ_E_TIMEOUT without a connection. */
@@ -35,6 +35,9 @@ nbj_status nbj__transfer_next(nbj__transfer *t, uint64_t limit_ns, nbj_msg **msg
 
 /* Tells the program. NBJ_E_CANCELLED: it has enough. */
 nbj_status nbj__transfer_tell(nbj__transfer *t);
+
+/* When the last connection was lost; 0: never. */
+nbj_time nbj__transfer_lost_at(const nbj__transfer *t);
 
 /* Whether nothing was lost until now: NBJ_E_DISCONNECTED, NBJ_E_FULL. */
 nbj_status nbj__transfer_check(nbj__transfer *t);

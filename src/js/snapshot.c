@@ -2,6 +2,7 @@
 #include "js/snapshot.h"
 
 #include "base/heap.h"
+#include "base/rfc3339.h"
 #include "base/text.h"
 #include "js/gate.h"
 #include "wire/headers.h"
@@ -272,6 +273,15 @@ static void look_free(nbj__op *op)
     nbj__free(op->alloc, l, sizeof *l);
 }
 
+static uint64_t age_of(const nbj__json *info)
+{
+    int64_t created = 0, now = 0;
+    bool is_said = nbj__rfc3339_parse(nbj__json_text(info, "created"), &created) &&
+                   nbj__rfc3339_parse(nbj__json_text(info, "ts"), &now);
+
+    return is_said && now > created && created > 0 ? (uint64_t)(now - created) : 0;
+}
+
 static nbj_status look_step(nbj__op *op, nbj_status status, const nbj_msg *answer, nbj_error *error)
 {
     nbj__look_op *l = (nbj__look_op *)(void *)op;
@@ -282,8 +292,10 @@ static nbj_status look_step(nbj__op *op, nbj_status status, const nbj_msg *answe
         return NBJ_MORE;
     }
     status = nbj__op_answer(status, answer, (nbj__js_about){ l->stream, NULL }, &reply, error);
-    if (status == NBJ_OK)
+    if (status == NBJ_OK) {
         nbj__stream_state_read(reply, &l->state);
+        l->age_ns = age_of(reply);
+    }
     nbj__json_free(reply);
     return status;
 }

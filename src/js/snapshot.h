@@ -84,6 +84,7 @@ typedef struct nbj__look_op {
     char *stream;
     bool deletes; /* … instead of looking */
     nbj__stream_state state;
+    uint64_t age_ns; /* of the stream, by the server's clock; 0: not said (before 2.10) */
 } nbj__look_op;
 
 nbj__look_op *nbj__look_new(const nbj_allocator *alloc, const char *stream, bool deletes); /* NULL: no memory */

@@ -239,6 +239,13 @@ static void test_look(void **state)
     assert_true(asks(&look->op, "$JS.API.STREAM.INFO.S", ""));
     assert_int_equal(answered(&look->op, ANSWER), NBJ_OK);
     assert_int_equal(look->state.messages, 2);
+    assert_int_equal(look->age_ns, 0);
+    assert_int_equal(answered(&look->op, "{\"created\":\"2026-11-23T19:10:02.5Z\",\"ts\":\"2026-11-23T19:10:02.75Z\"}"),
+                     NBJ_OK);
+    assert_int_equal(look->age_ns, 250000000);
+    assert_int_equal(answered(&look->op, "{\"created\":\"2026-11-23T19:10:02Z\",\"ts\":\"2026-11-23T19:10:01Z\"}"),
+                     NBJ_OK);
+    assert_int_equal(look->age_ns, 0);
     assert_int_equal(answered(&look->op, "{\"error\":{\"code\":404,\"err_code\":10059}}"), NBJ_E_STREAM_NOT_FOUND);
     assert_int_equal(look->op.step(&look->op, NBJ_E_TIMEOUT, NULL, &error), NBJ_E_TIMEOUT);
     at(&remove->op, 2, 9, 10);

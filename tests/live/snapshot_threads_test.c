@@ -705,7 +705,7 @@ static void test_server_dies(void **state)
     delete_stream(c, "S");
     st = nbj_stream_restore(c, in_dir("b"), NBJ_RESTORE(.on_progress = watch, .user = &up), NULL, NULL, &error);
     CHECK(nbj_error_text(&error), st == NBJ_E_DISCONNECTED);
-    assert_false(is_there(c, "S"));
+    CHECK(nbj_error_text(&error), !is_there(c, "S"));
     restore(c, in_dir("b"), NULL, NULL);
     assert_non_null(strstr(api(c, "STREAM.INFO.S", ""), "\"messages\":12000"));
 }
