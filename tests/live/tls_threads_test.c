@@ -175,7 +175,7 @@ static void test_lone_thread(void **state)
 
 static void test_cut_meanwhile(void **state)
 {
-    scene s = { .timeout_ns = NBJ_MILLIS(300) };
+    scene s = { .timeout_ns = ts_in_valgrind() ? NBJ_SECONDS(2) : NBJ_MILLIS(300) };
     pthread_t askers[ASKERS];
     unsigned cuts = 0;
 
