@@ -69,6 +69,14 @@ void nbj__json_put_text(nbj__json_writer *w, const char *name, nbj_bytes text)
     put_escaped(w, text);
 }
 
+void nbj__json_put_pair(nbj__json_writer *w, nbj_bytes name, nbj_bytes text)
+{
+    separate(w);
+    put_escaped(w, name);
+    put(w, ":", 1);
+    put_escaped(w, text);
+}
+
 void nbj__json_put_bool(nbj__json_writer *w, const char *name, bool value)
 {
     put_name(w, name);
@@ -111,6 +119,13 @@ void nbj__json_item_put_text(nbj__json_writer *w, nbj_bytes text)
 {
     separate(w);
     put_escaped(w, text);
+}
+
+void nbj__json_item_put_object(nbj__json_writer *w)
+{
+    separate(w);
+    put(w, "{", 1);
+    w->first = true;
 }
 
 void nbj__json_close(nbj__json_writer *w, char bracket)

@@ -18,12 +18,14 @@ nbj_status nbj__json_end(nbj__json_writer *w);   /* the last one */
 
 /* Members. Names are ours: plain ASCII. Octets of texts that are not UTF-8 go through unchanged. */
 void nbj__json_put_text(nbj__json_writer *w, const char *name, nbj_bytes text);
+void nbj__json_put_pair(nbj__json_writer *w, nbj_bytes name, nbj_bytes text); /* with a name that is not ours */
 void nbj__json_put_bool(nbj__json_writer *w, const char *name, bool value);
 void nbj__json_put_u64(nbj__json_writer *w, const char *name, uint64_t value);
 void nbj__json_put_i64(nbj__json_writer *w, const char *name, int64_t value);
 void nbj__json_put_object(nbj__json_writer *w, const char *name); /* its members follow, then nbj__json_close('}') */
 void nbj__json_put_array(nbj__json_writer *w, const char *name);  /* its items follow, then nbj__json_close(']') */
 void nbj__json_item_put_text(nbj__json_writer *w, nbj_bytes text);
+void nbj__json_item_put_object(nbj__json_writer *w); /* as nbj__json_put_object */
 void nbj__json_close(nbj__json_writer *w, char bracket);
 
 #endif
