@@ -1,58 +1,49 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Streams. Each call makes its op (js/stream_op.h) and either waits for it or hands it over with its callback. */
 #include "client/client_int.h"
 
-#include "base/heap.h"
-#include "client/options.h"
+#include "base/text.h"
 #include "js/stream_op.h"
-#include "wire/subject.h"
 
-static nbj__stream_config core_config(const nbj_stream_config *c)
-{
-    return (nbj__stream_config){
-        .name = nbj_str(c->name),
-        .subjects = c->subjects.count > 0 ? c->subjects.items : &c->name,
-        .subject_count = c->subjects.count > 0 ? c->subjects.count : 1,
-        .retention = (nbj__retention)c->retention,
-        .storage = (nbj__storage)c->storage,
-        .max_messages = c->max_messages,
-        .max_bytes = c->max_bytes,
-        .max_age_ns = c->max_age_ns,
-        .duplicate_window_ns = c->duplicate_window_ns,
-        .replicas = c->replicas,
-    };
-}
-
-static nbj_status check(const nbj_stream_config *c)
-{
-    if (!nbj__name_is_legal(nbj_str(c->name)))
-        return NBJ_E_INVALID;
-    for (size_t i = 0; i < c->subjects.count; i++) {
-        if (!nbj__subject_is_filter(nbj_str(c->subjects.items[i])))
-            return NBJ_E_BAD_SUBJECT;
-    }
-    return NBJ_OK;
-}
-
-/* The call for |config|. */
-static nbj_status new_ensure(nbj_client *client, const nbj_stream_config *config, nbj__op **op)
-{
-    nbj_stream_config c;
-
-    *op = NULL;
-    nbj_status st = nbj__options_read(&c, sizeof c, config);
-    if (st == NBJ_OK)
-        st = check(&c);
-    if (st != NBJ_OK)
-        return st;
-    nbj__stream_config core = core_config(&c);
-    *op = nbj__stream_ensure_new(client->alloc, &core);
-    return *op != NULL ? NBJ_OK : NBJ_E_NOMEM;
-}
+/* --- calls that only succeed or fail --- */
 
 static void tell_done(nbj__op *op, nbj_status status, const nbj_error *error, nbj__told whom)
 {
     (void)op;
     ((nbj_done_fn *)whom.fn)(whom.user, status, error);
+}
+
+/* |st| is what making |op| came to. */
+static nbj_status wait_done(nbj_client *client, nbj_status st, nbj__op *op, const nbj_call_options *options,
+                            nbj_error *error)
+{
+    if (st == NBJ_OK)
+        st = nbj__client_ask(client, op, options, error);
+    nbj__op_free(op);
+    return st;
+}
+
+static nbj_status begin(nbj_client *client, nbj_status st, nbj__op *op, const nbj_call_options *options,
+                        nbj__tell_fn *tell, void (*fn)(void), void *user)
+{
+    if (st != NBJ_OK)
+        return st;
+    return nbj__client_ask_async(client, op, options, tell, (nbj__told){ fn, user });
+}
+
+static nbj_status begin_done(nbj_client *client, nbj_status st, nbj__op *op, const nbj_call_options *options,
+                             nbj_done_fn *on_done, void *user)
+{
+    return begin(client, st, op, options, tell_done, (void (*)(void))on_done, user);
+}
+
+nbj_status nbj_stream_ensure(nbj_client *client, const nbj_stream_config *config, const nbj_call_options *options,
+                             nbj_error *error)
+{
+    nbj__op *op = NULL;
+    nbj_status st = nbj__stream_put_new(client->alloc, NBJ__STREAM_ENSURE, config, &op, error);
+
+    return wait_done(client, st, op, options, error);
 }
 
 nbj_status nbj_stream_ensure_async(nbj_client *client, const nbj_stream_config *config, const nbj_call_options *options,
@@ -62,21 +53,114 @@ nbj_status nbj_stream_ensure_async(nbj_client *client, const nbj_stream_config *
 
     if (on_done == NULL)
         return NBJ_E_INVALID;
-    nbj_status st = new_ensure(client, config, &op);
-    return st == NBJ_OK
-               ? nbj__client_ask_async(client, op, options, tell_done, (nbj__told){ (void (*)(void))on_done, user })
-               : st;
+    nbj_status st = nbj__stream_put_new(client->alloc, NBJ__STREAM_ENSURE, config, &op, NULL);
+    return begin_done(client, st, op, options, on_done, user);
 }
 
-nbj_status nbj_stream_ensure(nbj_client *client, const nbj_stream_config *config, const nbj_call_options *options,
-                             nbj_error *error)
+nbj_status nbj_stream_delete(nbj_client *client, const char *name, const nbj_call_options *options, nbj_error *error)
 {
     nbj__op *op = NULL;
-    nbj_status st = new_ensure(client, config, &op);
+    nbj_status st = nbj__stream_delete_new(client->alloc, name, &op, error);
 
-    if (st != NBJ_OK)
-        return nbj__error_set(error, st, nbj_strerror(st), (char *)NULL);
-    st = nbj__client_ask(client, op, options, error);
+    return wait_done(client, st, op, options, error);
+}
+
+nbj_status nbj_stream_delete_async(nbj_client *client, const char *name, const nbj_call_options *options,
+                                   nbj_done_fn *on_done, void *user)
+{
+    nbj__op *op = NULL;
+
+    if (on_done == NULL)
+        return NBJ_E_INVALID;
+    nbj_status st = nbj__stream_delete_new(client->alloc, name, &op, NULL);
+    return begin_done(client, st, op, options, on_done, user);
+}
+
+/* --- calls that tell about a stream --- */
+
+static void tell_info(nbj__op *op, nbj_status status, const nbj_error *error, nbj__told whom)
+{
+    nbj_stream_info *info = status == NBJ_OK ? nbj__stream_op_take_info(op) : NULL;
+
+    ((nbj_stream_info_fn *)whom.fn)(whom.user, status, info, error);
+    nbj_stream_info_release(info);
+}
+
+static nbj_status wait_info(nbj_client *client, nbj_status st, nbj__op *op, const nbj_call_options *options,
+                            nbj_stream_info **out, nbj_error *error)
+{
+    if (out != NULL)
+        *out = NULL;
+    if (st == NBJ_OK)
+        st = nbj__client_ask(client, op, options, error);
+    if (st == NBJ_OK && out != NULL)
+        *out = nbj__stream_op_take_info(op);
     nbj__op_free(op);
     return st;
+}
+
+static nbj_status begin_info(nbj_client *client, nbj_status st, nbj__op *op, const nbj_call_options *options,
+                             nbj_stream_info_fn *on_done, void *user)
+{
+    return begin(client, st, op, options, tell_info, (void (*)(void))on_done, user);
+}
+
+nbj_status nbj_stream_create(nbj_client *client, const nbj_stream_config *config, const nbj_call_options *options,
+                             nbj_stream_info **out, nbj_error *error)
+{
+    nbj__op *op = NULL;
+    nbj_status st = nbj__stream_put_new(client->alloc, NBJ__STREAM_CREATE, config, &op, error);
+
+    return wait_info(client, st, op, options, out, error);
+}
+
+nbj_status nbj_stream_create_async(nbj_client *client, const nbj_stream_config *config, const nbj_call_options *options,
+                                   nbj_stream_info_fn *on_done, void *user)
+{
+    nbj__op *op = NULL;
+
+    if (on_done == NULL)
+        return NBJ_E_INVALID;
+    nbj_status st = nbj__stream_put_new(client->alloc, NBJ__STREAM_CREATE, config, &op, NULL);
+    return begin_info(client, st, op, options, on_done, user);
+}
+
+nbj_status nbj_stream_update(nbj_client *client, const nbj_stream_config *config, const nbj_call_options *options,
+                             nbj_stream_info **out, nbj_error *error)
+{
+    nbj__op *op = NULL;
+    nbj_status st = nbj__stream_put_new(client->alloc, NBJ__STREAM_UPDATE, config, &op, error);
+
+    return wait_info(client, st, op, options, out, error);
+}
+
+nbj_status nbj_stream_update_async(nbj_client *client, const nbj_stream_config *config, const nbj_call_options *options,
+                                   nbj_stream_info_fn *on_done, void *user)
+{
+    nbj__op *op = NULL;
+
+    if (on_done == NULL)
+        return NBJ_E_INVALID;
+    nbj_status st = nbj__stream_put_new(client->alloc, NBJ__STREAM_UPDATE, config, &op, NULL);
+    return begin_info(client, st, op, options, on_done, user);
+}
+
+nbj_status nbj_stream_info_of(nbj_client *client, const char *name, const nbj_stream_info_options *what,
+                              const nbj_call_options *options, nbj_stream_info **out, nbj_error *error)
+{
+    nbj__op *op = NULL;
+    nbj_status st = nbj__stream_info_of_new(client->alloc, name, what, &op, error);
+
+    return wait_info(client, st, op, options, out, error);
+}
+
+nbj_status nbj_stream_info_of_async(nbj_client *client, const char *name, const nbj_stream_info_options *what,
+                                    const nbj_call_options *options, nbj_stream_info_fn *on_done, void *user)
+{
+    nbj__op *op = NULL;
+
+    if (on_done == NULL)
+        return NBJ_E_INVALID;
+    nbj_status st = nbj__stream_info_of_new(client->alloc, name, what, &op, NULL);
+    return begin_info(client, st, op, options, on_done, user);
 }

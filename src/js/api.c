@@ -21,41 +21,6 @@ nbj_bytes nbj__api_subject(char *out, const char *verb, nbj_bytes stream, nbj_by
     return nbj__text_view(&t);
 }
 
-static const char *retention_name(nbj__retention r)
-{
-    switch (r) {
-    case NBJ__RETENTION_INTEREST:
-        return "interest";
-    case NBJ__RETENTION_WORK_QUEUE:
-        return "workqueue";
-    case NBJ__RETENTION_LIMITS:
-        break;
-    }
-    return "limits";
-}
-
-nbj_status nbj__api_stream_create(nbj__buf *body, const nbj__stream_config *c)
-{
-    nbj__json_writer w = nbj__json_begin(body);
-
-    nbj__json_put_text(&w, "name", c->name);
-    nbj__json_put_array(&w, "subjects");
-    for (size_t i = 0; i < c->subject_count; i++)
-        nbj__json_item_put_text(&w, nbj_str(c->subjects[i]));
-    nbj__json_close(&w, ']');
-    nbj__json_put_text(&w, "retention", nbj_str(retention_name(c->retention)));
-    nbj__json_put_text(&w, "storage", nbj_str(c->storage == NBJ__STORAGE_MEMORY ? "memory" : "file"));
-    nbj__json_put_text(&w, "discard", nbj_str("old"));
-    nbj__json_put_i64(&w, "max_consumers", -1);
-    nbj__json_put_i64(&w, "max_msgs", c->max_messages > 0 ? c->max_messages : -1);
-    nbj__json_put_i64(&w, "max_bytes", c->max_bytes > 0 ? c->max_bytes : -1);
-    nbj__json_put_u64(&w, "max_age", c->max_age_ns);
-    nbj__json_put_u64(&w, "num_replicas", c->replicas > 0 ? c->replicas : 1);
-    if (c->duplicate_window_ns > 0)
-        nbj__json_put_u64(&w, "duplicate_window", c->duplicate_window_ns);
-    return nbj__json_end(&w);
-}
-
 nbj_status nbj__api_consumer_create(nbj__buf *body, const nbj__consumer_config *c)
 {
     nbj__json_writer w = nbj__json_begin(body);

@@ -7,25 +7,6 @@
 #include "conn/session.h"
 #include "js/op.h"
 
-typedef enum nbj__retention {
-    NBJ__RETENTION_LIMITS = 1,
-    NBJ__RETENTION_INTEREST,
-    NBJ__RETENTION_WORK_QUEUE
-} nbj__retention;
-typedef enum nbj__storage { NBJ__STORAGE_FILE = 1, NBJ__STORAGE_MEMORY } nbj__storage;
-
-typedef struct nbj__stream_config { /* zero: the server's default */
-    nbj_bytes name;
-    const char *const *subjects;
-    size_t subject_count;
-    nbj__retention retention;
-    nbj__storage storage;
-    int64_t max_messages, max_bytes; /* 0: without a limit */
-    uint64_t max_age_ns;             /* 0: without a limit */
-    uint64_t duplicate_window_ns;
-    uint32_t replicas;
-} nbj__stream_config;
-
 typedef struct nbj__consumer_config { /* a durable pull consumer with explicit acknowledgement */
     nbj_bytes stream, durable;
     nbj_bytes filter_subject; /* empty: all */
@@ -37,7 +18,6 @@ typedef struct nbj__consumer_config { /* a durable pull consumer with explicit a
 /* Writes "<prefix>.<verb>[.<stream>[.<consumer>]]" to |out|, NBJ__API_SUBJECT_MAX octets. */
 nbj_bytes nbj__api_subject(char *out, const char *verb, nbj_bytes stream, nbj_bytes consumer);
 
-nbj_status nbj__api_stream_create(nbj__buf *body, const nbj__stream_config *c);
 nbj_status nbj__api_consumer_create(nbj__buf *body, const nbj__consumer_config *c);
 nbj_status nbj__api_pull(nbj__buf *body, uint64_t batch, uint64_t expires_ns, uint64_t heartbeat_ns);
 

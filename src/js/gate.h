@@ -8,6 +8,7 @@
 
 /* name, version, API level (0: before there were any), what it is called in texts */
 #define NBJ__FEATURES(X)                                                                          \
+    X(PURGE_SOME, 2, 3, 0, 0, "purging by subject, sequence or number")                           \
     X(REPUBLISH, 2, 9, 0, 0, "republish")                                                         \
     X(DIRECT_GET, 2, 9, 0, 0, "direct get")                                                       \
     X(GET_NEXT, 2, 9, 0, 0, "to get the next message of a subject")                               \
@@ -24,6 +25,7 @@
     X(PEDANTIC, 2, 11, 0, 1, "pedantic requests")                                                 \
     X(PAUSE, 2, 11, 0, 1, "pausing consumers")                                                    \
     X(PRIORITY_GROUPS, 2, 11, 0, 1, "priority groups")                                            \
+    X(STEP_DOWN_PLACEMENT, 2, 11, 0, 1, "naming the next leader")                                 \
     X(MSG_TTL, 2, 11, 0, 1, "a time to live for each message")                                    \
     X(DELETE_MARKERS, 2, 11, 0, 1, "subject_delete_marker_ttl")                                   \
     X(DIRECT_GET_BATCH, 2, 11, 0, 1, "direct get of several messages")                            \

@@ -36,6 +36,9 @@ static const struct known {
     { 10195, NBJ_E_JS_UNAVAILABLE },
     { 10210, NBJ_E_JS_UNAVAILABLE },
     { 10211, NBJ_E_JS_UNAVAILABLE },
+    { 10025, NBJ_E_UNSUPPORTED }, /* a field that this server does not know */
+    { 10185, NBJ_E_UNSUPPORTED }, /* its API level is too low */
+    { 10010, NBJ_E_JS },          /* 503 from a server without a cluster */
     { 10023, NBJ_E_JS },
     { 10077, NBJ_E_JS }, /* 503 for a limit: asking again does not help */
 };
@@ -58,6 +61,8 @@ static const char *remedy(nbj_status status)
         return "; create the stream first (nbj_stream_ensure does)";
     case NBJ_E_EXISTS_DIFFERENT:
         return "; it exists with another configuration: ask for that one, or change or delete it";
+    case NBJ_E_UNSUPPORTED:
+        return "; it needs a newer server";
     case NBJ_E_JS_DISABLED:
         return "; start nats-server with --jetstream, or enable it for the account";
     default:

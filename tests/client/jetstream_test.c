@@ -15,17 +15,27 @@ static nbj_status publish(const char *payload, outcome *o)
 static void test_ensure(void **state)
 {
     (void)state;
-    heard made = { 0 }, other = { 0 }, bad = { 0 };
+    heard made = { 0 }, again = { 0 }, other = { 0 }, refused = { 0 }, bad = { 0 };
     served_connect(&s, NBJ_CLIENT_OPTIONS());
     assert_int_equal(nbj_stream_ensure_async(s.client, NBJ_STREAM_CONFIG(.name = "S", .subjects = NBJ_LIST("js.>")),
                                              NULL, heard_done, &made),
                      NBJ_OK);
-    assert_int_equal(nbj_stream_ensure_async(s.client, NBJ_STREAM_CONFIG(.name = "OTHER"), NULL, heard_done, &other),
-                     NBJ_OK);
-    TURN_UNTIL(&s, made.calls + other.calls == 2);
+    TURN_UNTIL(&s, made.calls == 1);
     assert_int_equal(made.status, NBJ_OK);
+    assert_true(s.server.mini.has_stream);
+    assert_int_equal(nbj_stream_ensure_async(s.client, NBJ_STREAM_CONFIG(.name = "S"), NULL, heard_done, &again),
+                     NBJ_OK);
+    assert_int_equal(
+        nbj_stream_ensure_async(s.client, NBJ_STREAM_CONFIG(.name = "S", .max_messages = 7), NULL, heard_done, &other),
+        NBJ_OK);
+    assert_int_equal(nbj_stream_ensure_async(s.client, NBJ_STREAM_CONFIG(.name = "OTHER"), NULL, heard_done, &refused),
+                     NBJ_OK);
+    TURN_UNTIL(&s, again.calls + other.calls + refused.calls == 3);
+    assert_int_equal(again.status, NBJ_OK);
     assert_int_equal(other.status, NBJ_E_EXISTS_DIFFERENT);
-    assert_non_null(strstr(other.text, "stream name already in use (10058)"));
+    assert_string_equal(other.text, "stream S exists with another configuration: max_msgs is missing, wanted 7");
+    assert_int_equal(refused.status, NBJ_E_EXISTS_DIFFERENT); /* it is not there when looked for, and there when made */
+    assert_non_null(strstr(refused.text, "stream name already in use (10058)"));
     assert_int_equal(nbj_stream_ensure_async(s.client, NBJ_STREAM_CONFIG(.name = "a.b"), NULL, heard_done, &bad),
                      NBJ_E_INVALID);
     assert_int_equal(nbj_stream_ensure_async(s.client, NBJ_STREAM_CONFIG(.replicas = 1), NULL, heard_done, &bad),

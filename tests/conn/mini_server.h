@@ -12,6 +12,7 @@
 
 #define MINI_SUBS 32u
 #define MINI_STORED 256u
+#define MINI_CONFIG "{\"name\":\"S\",\"subjects\":[\"js.>\"]}"
 
 typedef struct mini_sub {
     char subject[128];
@@ -36,6 +37,7 @@ struct mini_server {
     mini_stored stored[MINI_STORED]; /* survive connections */
     size_t stored_count;
     unsigned long long staged; /* messages of the atomic batch; there is one at a time */
+    bool has_stream;           /* somebody created it; it takes messages all the same */
     char pull_inbox[128];      /* where deliveries go; empty: no pull waits */
     unsigned long long pull_left, consumer_seq;
     /* A test's own answers to requests of JetStream's API. False: not to this one. NULL: none. */
@@ -193,7 +195,13 @@ static inline void mini_publish(mini_server *m, const char *subject, const char 
     if (m->on_api != NULL && strncmp(subject, "$JS.API.", 8) == 0 && m->on_api(m, subject, reply, payload))
         return;
     if (strcmp(subject, "$JS.API.STREAM.CREATE.S") == 0) {
-        mini_answer(m, reply, "{\"config\":{\"name\":\"S\"},\"did_create\":true}");
+        m->has_stream = true;
+        mini_answer(m, reply, "{\"config\":" MINI_CONFIG ",\"did_create\":true}");
+    } else if (strcmp(subject, "$JS.API.STREAM.INFO.S") == 0 && m->has_stream) {
+        mini_answer(m, reply, "{\"config\":" MINI_CONFIG "}");
+    } else if (strncmp(subject, "$JS.API.STREAM.INFO.", 20) == 0) {
+        mini_answer(m, reply,
+                    "{\"error\":{\"code\":404,\"err_code\":10059,\"description\":\"stream not found\"}}");
     } else if (strncmp(subject, "$JS.API.STREAM.CREATE.", 22) == 0) {
         mini_answer(m, reply,
                     "{\"error\":{\"code\":400,\"err_code\":10058,\"description\":\"stream name already in use\"}}");

@@ -33,35 +33,7 @@ static void test_bodies(void **state)
 {
     (void)state;
     nbj__buf body;
-    static const char *const subjects[] = { "a.>", "b\"" };
     nbj__buf_init(&body, &nbj__malloc_allocator, 4096);
-
-    nbj__stream_config s = { .name = nbj_str("S"), .subjects = subjects, .subject_count = 1 };
-    assert_int_equal(nbj__api_stream_create(&body, &s), NBJ_OK);
-    expect(&body,
-           "{\"name\":\"S\",\"subjects\":[\"a.>\"],\"retention\":\"limits\",\"storage\":\"file\",\"discard\":\"old\","
-           "\"max_consumers\":-1,\"max_msgs\":-1,\"max_bytes\":-1,\"max_age\":0,\"num_replicas\":1}");
-    nbj__buf_clear(&body);
-    s = (nbj__stream_config){ .name = nbj_str("S"),
-                              .subjects = subjects,
-                              .subject_count = 2,
-                              .retention = NBJ__RETENTION_WORK_QUEUE,
-                              .storage = NBJ__STORAGE_MEMORY,
-                              .max_messages = 5,
-                              .max_bytes = INT64_MAX,
-                              .max_age_ns = UINT64_MAX / 2,
-                              .duplicate_window_ns = 7,
-                              .replicas = 3 };
-    assert_int_equal(nbj__api_stream_create(&body, &s), NBJ_OK);
-    expect(&body, "{\"name\":\"S\",\"subjects\":[\"a.>\",\"b\\\"\"],\"retention\":\"workqueue\",\"storage\":\"memory\","
-                  "\"discard\":\"old\",\"max_consumers\":-1,\"max_msgs\":5,\"max_bytes\":9223372036854775807,"
-                  "\"max_age\":9223372036854775807,\"num_replicas\":3,\"duplicate_window\":7}");
-    nbj__buf_clear(&body);
-    s.retention = NBJ__RETENTION_INTEREST;
-    assert_int_equal(nbj__api_stream_create(&body, &s), NBJ_OK);
-    assert_int_equal(nbj__buf_append(&body, "", 1), NBJ_OK);
-    assert_non_null(strstr((char *)body.ptr, "\"retention\":\"interest\""));
-    nbj__buf_clear(&body);
 
     nbj__consumer_config c = { .stream = nbj_str("S"), .durable = nbj_str("C") };
     assert_int_equal(nbj__api_consumer_create(&body, &c), NBJ_OK);
