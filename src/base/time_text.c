@@ -78,26 +78,40 @@ static bool take_zone(nbj_bytes text, int64_t *seconds)
     return true;
 }
 
-bool nbj__time_text_parse(nbj_bytes text, int64_t *unix_ns)
+/* "2026-11-23", as seconds since 1970. */
+static bool take_date(nbj_bytes *text, int64_t *seconds)
 {
-    unsigned year, month, day, hour, minute, second;
-    int64_t ns, zone;
+    unsigned year, month, day;
 
-    if (!take(&text, 4, '-', &year) || !take(&text, 2, '-', &month) || !take(&text, 2, 0, &day))
-        return false;
-    if (text.len == 0 || (text.ptr[0] != 'T' && text.ptr[0] != 't'))
-        return false;
-    text = nbj_view(text.ptr + 1, text.len - 1);
-    if (!take(&text, 2, ':', &hour) || !take(&text, 2, ':', &minute) || !take(&text, 2, 0, &second))
-        return false;
-    if (!take_fraction(&text, &ns) || !take_zone(text, &zone))
+    if (!take(text, 4, '-', &year) || !take(text, 2, '-', &month) || !take(text, 2, 0, &day))
         return false;
     if (year < 1678 || year > 2261 || month < 1 || month > 12 || day < 1 || day > days_in(year, month))
         return false;
-    if (hour > 23 || minute > 59 || second > 60)
+    *seconds = days_of(year, month, day) * DAY;
+    return true;
+}
+
+/* "07:31:19". */
+static bool take_clock(nbj_bytes *text, int64_t *seconds)
+{
+    unsigned hour, minute, second;
+
+    if (!take(text, 2, ':', &hour) || !take(text, 2, ':', &minute) || !take(text, 2, 0, &second))
         return false;
-    int64_t seconds = days_of(year, month, day) * DAY + (int64_t)hour * 3600 + minute * 60 + second - zone;
-    *unix_ns = seconds * SECOND + ns;
+    *seconds = (int64_t)hour * 3600 + minute * 60 + second;
+    return hour <= 23 && minute <= 59 && second <= 60;
+}
+
+bool nbj__time_text_parse(nbj_bytes text, int64_t *unix_ns)
+{
+    int64_t date, clock, ns, zone;
+
+    if (!take_date(&text, &date) || text.len == 0 || (text.ptr[0] != 'T' && text.ptr[0] != 't'))
+        return false;
+    text = nbj_view(text.ptr + 1, text.len - 1);
+    if (!take_clock(&text, &clock) || !take_fraction(&text, &ns) || !take_zone(text, &zone))
+        return false;
+    *unix_ns = (date + clock - zone) * SECOND + ns;
     return true;
 }
 
