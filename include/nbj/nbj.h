@@ -4,6 +4,7 @@
 #ifndef NBJ_NBJ_H
 #define NBJ_NBJ_H
 
+#include <nbj/account.h>
 #include <nbj/advisory.h>
 #include <nbj/alloc.h>
 #include <nbj/batch.h>

@@ -345,6 +345,129 @@ NBJ_API NBJ_CHECKED nbj_status nbj_stream_info_of_async(nbj_client *client, cons
                                                         const nbj_call_options *options, nbj_stream_info_fn *on_done,
                                                         void *user); /**< As nbj_stream_info_of(), without waiting. */
 
+typedef struct nbj_names nbj_names; /**< Names that a server told. Opaque. */
+
+NBJ_API nbj_list nbj_names_list(const nbj_names *names); /**< All of them; lives as long as @p names. */
+NBJ_API void nbj_names_release(nbj_names *names);        /**< Gives them back. NULL is allowed. */
+
+/** The outcome of nbj_stream_names_async(). @p names is valid until the callback returns; NULL on failure. */
+typedef void nbj_names_fn(void *user, nbj_status status, const nbj_names *names, const nbj_error *error);
+
+/** Names all streams, or those that take messages which @p subject covers.
+ *  @param subject  May have wildcards. NULL: all.
+ *  @param out      Given back with nbj_names_release(); NULL on failure. None is no failure. */
+NBJ_API NBJ_CHECKED nbj_status nbj_stream_names(nbj_client *client, const char *subject,
+                                                const nbj_call_options *options, nbj_names **out, nbj_error *error);
+NBJ_API NBJ_CHECKED nbj_status nbj_stream_names_async(nbj_client *client, const char *subject,
+                                                      const nbj_call_options *options, nbj_names_fn *on_done,
+                                                      void *user); /**< As nbj_stream_names(), without waiting. */
+
+/** The outcome of nbj_stream_by_subject_async(). @p name is valid until the callback returns; NULL on failure. */
+typedef void nbj_stream_name_fn(void *user, nbj_status status, const char *name, const nbj_error *error);
+
+/** Finds the stream that takes messages to @p subject, which has no wildcards.
+ *  @param out      Room for its name: @p size octets with the NUL; 256 are always enough.
+ *  @retval NBJ_E_NO_STREAM  There is none.
+ *  @retval NBJ_E_FULL       It did not fit and was cut. */
+NBJ_API NBJ_CHECKED nbj_status nbj_stream_by_subject(nbj_client *client, const char *subject,
+                                                     const nbj_call_options *options, char *out, size_t size,
+                                                     nbj_error *error);
+NBJ_API NBJ_CHECKED nbj_status nbj_stream_by_subject_async(nbj_client *client, const char *subject,
+                                                           const nbj_call_options *options, nbj_stream_name_fn *on_done,
+                                                           void *user); /**< As the above, without waiting. */
+
+typedef struct nbj_stream_iter nbj_stream_iter; /**< Goes through streams. Opaque; for one thread at a time. */
+
+/** A stream that a server has, and does not tell about. A frozen layout. */
+typedef struct nbj_stream_unavailable {
+    const char *name;
+    const char *reason; /**< "": those that keep it did not answer. */
+} nbj_stream_unavailable;
+
+/** Begins to go through all streams, or those that take messages which @p subject covers; nothing is asked yet. What fails
+ *  is told at the end.
+ *  @param options  Of each of the requests, one for 256 streams. Copied.
+ *  @return         To be given back with nbj_stream_iter_end(), before its client. NULL: no memory. */
+NBJ_API nbj_stream_iter *nbj_stream_list(nbj_client *client, const char *subject, const nbj_call_options *options);
+/** The next stream; waits for the server at every 256th. Valid until the next call, unless it is retained. NULL: there are
+ *  no more, or something failed, or @p it is NULL. */
+NBJ_API const nbj_stream_info *nbj_stream_next(nbj_stream_iter *it);
+/** Item @p i (from 0) of the streams that were passed over so far because nothing is known of them. False: there are not so
+ *  many. What it points to lives as long as @p it. */
+NBJ_API bool nbj_stream_iter_unavailable(const nbj_stream_iter *it, size_t i, nbj_stream_unavailable *out);
+/** Ends it, at the end or before. NBJ_OK: nothing failed so far. NBJ_E_NOMEM for NULL. */
+NBJ_API NBJ_CHECKED nbj_status nbj_stream_iter_end(nbj_stream_iter *it, nbj_error *error);
+
+/** The outcome of nbj_stream_list_async(). @p streams, all of them, is for nbj_stream_next() and
+ *  nbj_stream_iter_unavailable(), until the callback returns; it is not to be ended. NULL on failure. */
+typedef void nbj_stream_list_fn(void *user, nbj_status status, nbj_stream_iter *streams, const nbj_error *error);
+
+/** As nbj_stream_list() without waiting; the callback gets all streams at once. */
+NBJ_API NBJ_CHECKED nbj_status nbj_stream_list_async(nbj_client *client, const char *subject,
+                                                     const nbj_call_options *options, nbj_stream_list_fn *on_done,
+                                                     void *user);
+
+/* --- removing --- */
+
+/** Which messages to remove. */
+typedef struct nbj_purge_options {
+    size_t struct_size;      /**< See nbj/options.h. */
+    const char *filter;      /**< Only of subjects that this covers. NULL: of all. */
+    uint64_t below_sequence; /**< Only before this one. 0: all. Excludes @c keep. */
+    uint64_t keep;           /**< All but the newest so many. 0: all. Without @c filter a server 2.9 counts missing
+                              *   messages too. */
+} nbj_purge_options;
+#define NBJ_PURGE(...) NBJ_OPTIONS_OF(nbj_purge_options, __VA_ARGS__) /**< As designated initialisers. */
+
+/** The outcome of nbj_stream_purge_async(). */
+typedef void nbj_purge_fn(void *user, nbj_status status, uint64_t purged, const nbj_error *error);
+
+/** Removes messages at once.
+ *  @param what    NULL: all messages.
+ *  @param purged  How many; 0 on failure. May be NULL. */
+NBJ_API NBJ_CHECKED nbj_status nbj_stream_purge(nbj_client *client, const char *name, const nbj_purge_options *what,
+                                                const nbj_call_options *options, uint64_t *purged, nbj_error *error);
+NBJ_API NBJ_CHECKED nbj_status nbj_stream_purge_async(nbj_client *client, const char *name,
+                                                      const nbj_purge_options *what, const nbj_call_options *options,
+                                                      nbj_purge_fn *on_done,
+                                                      void *user); /**< As nbj_stream_purge(), without waiting. */
+
+/** Seals a stream for ever: nothing is stored or removed any more, not even by limits. */
+NBJ_API NBJ_CHECKED nbj_status nbj_stream_seal(nbj_client *client, const char *name, const nbj_call_options *options,
+                                               nbj_error *error);
+NBJ_API NBJ_CHECKED nbj_status nbj_stream_seal_async(nbj_client *client, const char *name,
+                                                     const nbj_call_options *options, nbj_done_fn *on_done,
+                                                     void *user); /**< As nbj_stream_seal(), without waiting. */
+
+/* --- in a cluster --- */
+
+/** Who is to lead next. Since server 2.11. */
+typedef struct nbj_step_down_options {
+    size_t struct_size;    /**< See nbj/options.h. */
+    const char *preferred; /**< A server's name. NULL: any. */
+    const char *cluster;   /**< NULL: any. */
+    nbj_list tags;         /**< That the server has to have. */
+} nbj_step_down_options;
+#define NBJ_STEP_DOWN(...) NBJ_OPTIONS_OF(nbj_step_down_options, __VA_ARGS__) /**< As designated initialisers. */
+
+/** Has a stream's leader step down, so that another replica leads. It returns when the leader has agreed, maybe before there
+ *  is another one.
+ *  @param who  NULL: any. */
+NBJ_API NBJ_CHECKED nbj_status nbj_stream_step_down(nbj_client *client, const char *name,
+                                                    const nbj_step_down_options *who, const nbj_call_options *options,
+                                                    nbj_error *error);
+NBJ_API NBJ_CHECKED nbj_status nbj_stream_step_down_async(nbj_client *client, const char *name,
+                                                          const nbj_step_down_options *who,
+                                                          const nbj_call_options *options, nbj_done_fn *on_done,
+                                                          void *user); /**< As the above, without waiting. */
+
+/** Takes a stream away from server @p peer; the cluster finds another one for it. */
+NBJ_API NBJ_CHECKED nbj_status nbj_stream_peer_remove(nbj_client *client, const char *name, const char *peer,
+                                                      const nbj_call_options *options, nbj_error *error);
+NBJ_API NBJ_CHECKED nbj_status nbj_stream_peer_remove_async(nbj_client *client, const char *name, const char *peer,
+                                                            const nbj_call_options *options, nbj_done_fn *on_done,
+                                                            void *user); /**< As the above, without waiting. */
+
 #ifdef __cplusplus
 }
 #endif

@@ -4,9 +4,8 @@
 #include "base/heap.h"
 #include "base/options.h"
 #include "base/text.h"
+#include "js/gate.h"
 #include "wire/subject.h"
-
-#define ANSWERS_MAX NBJ_MIB(256) /* octets of all pages of a call */
 
 /* --- what they share --- */
 
@@ -56,154 +55,170 @@ nbj_stream_info *nbj__stream_op_take_info(nbj__op *op)
     return info;
 }
 
-/* --- delete --- */
+/* --- one request that succeeds or fails --- */
 
-static void plain_free(nbj__op *op)
+typedef struct command_op {
+    nbj__stream_op base;
+    const char *verb;
+    nbj__feature needs;
+    nbj__buf body;
+    bool is_asked;
+    uint64_t purged;
+} command_op;
+
+static void command_free(nbj__op *op)
 {
-    nbj__stream_op *s = (nbj__stream_op *)(void *)op;
+    command_op *c = (command_op *)(void *)op;
 
-    nbj__stream_op_clear(s);
-    nbj__free(op->alloc, s, sizeof *s);
+    nbj__buf_free(&c->body);
+    nbj__stream_op_clear(&c->base);
+    nbj__free(op->alloc, c, sizeof *c);
 }
 
-static nbj_status delete_step(nbj__op *op, nbj_status status, const nbj_msg *answer, nbj_error *error)
+static nbj_status ask_command(command_op *c, nbj_error *error)
 {
-    nbj__stream_op *s = (nbj__stream_op *)(void *)op;
+    nbj_bytes body = nbj__buf_view(&c->body);
+
+    c->is_asked = true;
+    nbj_status st = nbj__gate_check(&c->base.op.where, c->needs, error);
+    if (st != NBJ_OK)
+        return st;
+    nbj__op_ask(&c->base.op, c->verb, c->base.name, NULL);
+    c->base.op.required_level = nbj__gate_level(c->needs);
+    if (body.len > 0)
+        st = nbj__buf_append(&c->base.op.body, body.ptr, body.len);
+    return st == NBJ_OK ? NBJ_MORE : nbj__stream_op_fail(st, error);
+}
+
+static nbj_status command_step(nbj__op *op, nbj_status status, const nbj_msg *answer, nbj_error *error)
+{
+    command_op *c = (command_op *)(void *)op;
     nbj__json *reply = NULL;
 
-    if (answer == NULL && status == NBJ_OK) {
-        nbj__op_ask(op, "STREAM.DELETE", s->name, NULL);
-        return NBJ_MORE;
-    }
-    status = nbj__op_answer(status, answer, (nbj__js_about){ s->name, NULL }, &reply, error);
+    if (!c->is_asked)
+        return ask_command(c, error);
+    status = nbj__op_answer(status, answer, (nbj__js_about){ c->base.name, NULL }, &reply, error);
+    if (status != NBJ_OK)
+        return status;
+    c->purged = nbj__json_u64(reply, "purged");
+    if (!nbj__json_bool(reply, "success"))
+        status = nbj__stream_op_fail(NBJ_E_BAD_REPLY, error);
     nbj__json_free(reply);
     return status;
 }
 
-nbj_status nbj__stream_delete_new(const nbj_allocator *alloc, const char *name, nbj__op **out, nbj_error *error)
+static nbj_status command_new(const nbj_allocator *alloc, const char *verb, const char *name, command_op **out,
+                              nbj_error *error)
 {
-    nbj__stream_op *s = nbj__alloc0(alloc, sizeof *s);
+    command_op *c = nbj__alloc0(alloc, sizeof *c);
 
     *out = NULL;
-    if (s == NULL)
+    if (c == NULL)
         return nbj__stream_op_fail(NBJ_E_NOMEM, error);
-    nbj_status st = nbj__stream_op_init(s, alloc, delete_step, plain_free, name, error);
+    c->verb = verb;
+    nbj__buf_init(&c->body, alloc, NBJ__API_BODY_MAX);
+    nbj_status st = nbj__stream_op_init(&c->base, alloc, command_step, command_free, name, error);
     if (st == NBJ_OK)
-        *out = &s->op;
+        *out = c;
     return st;
 }
 
-/* --- info --- */
-
-typedef struct info_op {
-    nbj__stream_op base;
-    char *filter; /* of the subjects to count; NULL: none */
-    bool deleted;
-    bool is_asked;
-    uint64_t offset, octets;
-    nbj__json *found; /* the first page, and the subjects of all */
-} info_op;
-
-static void info_free(nbj__op *op)
+/* |st| is what writing its body came to. */
+static nbj_status command_made(command_op *c, nbj_status st, nbj__op **out, nbj_error *error)
 {
-    info_op *i = (info_op *)(void *)op;
-
-    nbj__free_text(op->alloc, i->filter);
-    nbj__json_free(i->found);
-    nbj__stream_op_clear(&i->base);
-    nbj__free(op->alloc, i, sizeof *i);
-}
-
-static nbj_status ask_page(info_op *i, nbj_error *error)
-{
-    nbj__op *op = &i->base.op;
-
-    nbj__op_ask(op, "STREAM.INFO", i->base.name, NULL);
-    if (i->filter == NULL && !i->deleted)
-        return NBJ_MORE;
-    nbj__json_writer w = nbj__op_body(op);
-    if (i->filter != NULL)
-        nbj__json_put_text(&w, "subjects_filter", nbj_str(i->filter));
-    if (i->deleted && i->offset == 0)
-        nbj__json_put_bool(&w, "deleted_details", true);
-    if (i->offset > 0)
-        nbj__json_put_u64(&w, "offset", i->offset);
-    nbj_status st = nbj__json_end(&w);
-    return st == NBJ_OK ? NBJ_MORE : nbj__stream_op_fail(st, error);
-}
-
-static nbj__json *subjects_of(const nbj__json *reply)
-{
-    return nbj__json_object(nbj__json_object(reply, "state"), "subjects");
-}
-
-/* Takes |reply| into what was found. NBJ_MORE: there are more subjects. */
-static nbj_status add_page(info_op *i, nbj__json *reply, size_t octets)
-{
-    uint64_t total = nbj__json_u64(reply, "total");
-    size_t here = nbj__json_size(subjects_of(reply));
-    nbj_status st = NBJ_OK;
-
-    i->octets += octets;
-    i->offset += here;
-    if (i->found == NULL) {
-        i->found = reply;
-    } else {
-        if (subjects_of(i->found) != NULL && here > 0)
-            st = nbj__json_merge(subjects_of(i->found), subjects_of(reply));
-        nbj__json_free(reply);
+    *out = NULL;
+    if (st == NBJ_OK) {
+        *out = &c->base.op;
+        return NBJ_OK;
     }
-    if (st == NBJ_OK && i->octets > ANSWERS_MAX)
-        st = NBJ_E_FULL;
-    return st == NBJ_OK && here > 0 && i->offset < total ? NBJ_MORE : st;
+    nbj__op_free(&c->base.op);
+    return nbj__stream_op_fail(st, error);
 }
 
-static nbj_status info_step(nbj__op *op, nbj_status status, const nbj_msg *answer, nbj_error *error)
+nbj_status nbj__stream_delete_new(const nbj_allocator *alloc, const char *name, nbj__op **out, nbj_error *error)
 {
-    info_op *i = (info_op *)(void *)op;
-    nbj__json *reply = NULL;
+    command_op *c;
 
-    if (!i->is_asked) {
-        i->is_asked = true;
-        return ask_page(i, error);
-    }
-    status = nbj__op_answer(status, answer, (nbj__js_about){ i->base.name, NULL }, &reply, error);
-    if (status != NBJ_OK)
-        return status;
-    status = add_page(i, reply, answer->payload.len);
-    if (status == NBJ_MORE)
-        return ask_page(i, error);
-    if (status != NBJ_OK)
-        return nbj__stream_op_fail(status, error);
-    reply = i->found;
-    i->found = NULL;
-    return nbj__stream_op_keep_info(&i->base, reply, error);
+    *out = NULL;
+    nbj_status st = command_new(alloc, "STREAM.DELETE", name, &c, error);
+    return st == NBJ_OK ? command_made(c, st, out, error) : st;
 }
 
-nbj_status nbj__stream_info_of_new(const nbj_allocator *alloc, const char *name, const nbj_stream_info_options *what,
-                                   nbj__op **out, nbj_error *error)
+nbj_status nbj__stream_purge_new(const nbj_allocator *alloc, const char *name, const nbj_purge_options *what,
+                                 nbj__op **out, nbj_error *error)
 {
-    nbj_stream_info_options o;
+    nbj_purge_options o;
+    command_op *c;
 
     *out = NULL;
     if (nbj__options_read(&o, sizeof o, what) != NBJ_OK)
         return nbj__stream_op_fail(NBJ_E_INVALID, error);
-    if (o.subjects_filter != NULL && !nbj__subject_is_filter(nbj_str(o.subjects_filter)))
+    if (o.below_sequence > 0 && o.keep > 0)
+        return nbj__error_set(error, NBJ_E_INVALID, "a purge goes up to a sequence or keeps a number, not both",
+                              (char *)NULL);
+    if (o.filter != NULL && !nbj__subject_is_filter(nbj_str(o.filter)))
         return nbj__stream_op_fail(NBJ_E_BAD_SUBJECT, error);
-    info_op *i = nbj__alloc0(alloc, sizeof *i);
-    if (i == NULL)
-        return nbj__stream_op_fail(NBJ_E_NOMEM, error);
-    i->deleted = o.deleted_details;
-    nbj_status st = nbj__stream_op_init(&i->base, alloc, info_step, info_free, name, error);
+    nbj_status st = command_new(alloc, "STREAM.PURGE", name, &c, error);
     if (st != NBJ_OK)
         return st;
-    *out = &i->base.op;
-    if (o.subjects_filter == NULL)
-        return NBJ_OK;
-    i->filter = nbj__copy_text(alloc, nbj_str(o.subjects_filter));
-    if (i->filter != NULL)
-        return NBJ_OK;
-    nbj__op_free(*out);
+    nbj__json_writer w = nbj__json_begin(&c->body);
+    if (o.filter != NULL)
+        nbj__json_put_text(&w, "filter", nbj_str(o.filter));
+    if (o.below_sequence > 0)
+        nbj__json_put_u64(&w, "seq", o.below_sequence);
+    if (o.keep > 0)
+        nbj__json_put_u64(&w, "keep", o.keep);
+    if (o.filter != NULL || o.below_sequence > 0 || o.keep > 0)
+        c->needs = NBJ__FEATURE_PURGE_SOME;
+    return command_made(c, nbj__json_end(&w), out, error);
+}
+
+uint64_t nbj__stream_purged(const nbj__op *op)
+{
+    return ((const command_op *)(const void *)op)->purged;
+}
+
+nbj_status nbj__stream_step_down_new(const nbj_allocator *alloc, const char *name, const nbj_step_down_options *who,
+                                     nbj__op **out, nbj_error *error)
+{
+    nbj_step_down_options o;
+    command_op *c;
+
     *out = NULL;
-    return nbj__stream_op_fail(NBJ_E_NOMEM, error);
+    if (nbj__options_read(&o, sizeof o, who) != NBJ_OK)
+        return nbj__stream_op_fail(NBJ_E_INVALID, error);
+    nbj_status st = command_new(alloc, "STREAM.LEADER.STEPDOWN", name, &c, error);
+    if (st != NBJ_OK)
+        return st;
+    if (o.preferred == NULL && o.cluster == NULL && o.tags.count == 0)
+        return command_made(c, NBJ_OK, out, error);
+    c->needs = NBJ__FEATURE_STEP_DOWN_PLACEMENT;
+    nbj__json_writer w = nbj__json_begin(&c->body);
+    nbj__json_put_object(&w, "placement");
+    if (o.preferred != NULL)
+        nbj__json_put_text(&w, "preferred", nbj_str(o.preferred));
+    if (o.cluster != NULL)
+        nbj__json_put_text(&w, "cluster", nbj_str(o.cluster));
+    nbj__json_put_array(&w, "tags");
+    for (size_t i = 0; i < o.tags.count; i++)
+        nbj__json_item_put_text(&w, nbj_str(o.tags.items[i]));
+    nbj__json_close(&w, ']');
+    nbj__json_close(&w, '}');
+    return command_made(c, nbj__json_end(&w), out, error);
+}
+
+nbj_status nbj__stream_peer_remove_new(const nbj_allocator *alloc, const char *name, const char *peer, nbj__op **out,
+                                       nbj_error *error)
+{
+    command_op *c;
+
+    *out = NULL;
+    if (peer == NULL || *peer == '\0')
+        return nbj__error_set(error, NBJ_E_INVALID, "which peer is to be removed?", (char *)NULL);
+    nbj_status st = command_new(alloc, "STREAM.PEER.REMOVE", name, &c, error);
+    if (st != NBJ_OK)
+        return st;
+    nbj__json_writer w = nbj__json_begin(&c->body);
+    nbj__json_put_text(&w, "peer", nbj_str(peer));
+    return command_made(c, nbj__json_end(&w), out, error);
 }

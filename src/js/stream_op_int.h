@@ -6,6 +6,8 @@
 #include "js/stream_info.h"
 #include "js/stream_op.h"
 
+#define NBJ__ANSWERS_MAX NBJ_MIB(256) /* octets of all pages of a call */
+
 typedef struct nbj__stream_op {
     nbj__op op;
     char *name;
@@ -20,7 +22,7 @@ void nbj__stream_op_clear(nbj__stream_op *s); /* what was allocated for it */
 /* Takes |reply|, what the server says of the stream, as what was found. */
 nbj_status nbj__stream_op_keep_info(nbj__stream_op *s, nbj__json *reply, nbj_error *error);
 
-/* An answer's |st|, for a step to return: says what a status is that has no words yet. */
+/* |st|, and |error| with its own words. */
 nbj_status nbj__stream_op_fail(nbj_status st, nbj_error *error);
 
 #endif

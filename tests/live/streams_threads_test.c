@@ -5,6 +5,7 @@
 #include "threaded.h"
 
 #include "raw.h"
+#include "thread_client.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -436,14 +437,573 @@ static void test_delete(void **state)
     assert_int_equal(nbj_stream_delete(client, NULL, NULL, &error), NBJ_E_INVALID);
 }
 
+/* --- looking --- */
+
+static void publish(const char *subject, int count)
+{
+    for (int i = 0; i < count; i++)
+        assert_int_equal(nbj_publish(client, subject, nbj_str("12345"), NULL, NULL), NBJ_OK);
+}
+
+static uint64_t count_of(const nbj_stream_info *info, const char *subject)
+{
+    nbj_subject_count c;
+
+    for (size_t i = 0; nbj_stream_info_subject(info, i, &c); i++) {
+        if (strcmp(c.subject, subject) == 0)
+            return c.messages;
+    }
+    return 0;
+}
+
+static void delete_message(const char *stream, uint64_t sequence)
+{
+    ts_raw *r = ts_raw_open(ts_server_port(server));
+    char subject[64], body[64];
+
+    snprintf(subject, sizeof subject, "$JS.API.STREAM.MSG.DELETE.%s", stream);
+    snprintf(body, sizeof body, "{\"seq\":%llu,\"no_erase\":true}", (unsigned long long)sequence);
+    CHECK(subject, strstr(ts_raw_request(r, subject, body, TS_RAW_MS), "true") != NULL);
+    ts_raw_close(r);
+}
+
+static void test_info(void **state)
+{
+    (void)state;
+    nbj_stream_info *info = NULL;
+    nbj_error error = { 0 };
+    nbj_subject_count none;
+    uint64_t sequence;
+
+    nbj_stream_info_release(create(NBJ_STREAM_CONFIG(.name = "I", .subjects = NBJ_LIST("i.>"))));
+    publish("i.a", 3);
+    publish("i.b.c", 2);
+    delete_message("I", 2);
+    delete_message("I", 4);
+    info = info_of("I");
+    nbj_stream_state s = nbj_stream_info_state(info);
+    assert_true(s.messages == 3 && s.first_sequence == 1 && s.last_sequence == 5 && s.deleted == 2 && s.subjects == 2);
+    assert_true(s.bytes > 15 && s.lost == 0 && s.first_time_ns > 0 && s.last_time_ns >= s.first_time_ns);
+    assert_true(nbj_stream_info_created_ns(info) <= s.first_time_ns);
+    assert_false(nbj_stream_info_subject(info, 0, &none) || nbj_stream_info_deleted(info, 0, &sequence));
+    if (ts_server_is_at_least(server, 2, 10, 0)) {
+        assert_true(nbj_stream_info_time_ns(info) >= s.last_time_ns);
+        assert_string_not_equal(nbj_stream_info_cluster(info).leader, "");
+    }
+    nbj_stream_info_release(info);
+
+    const nbj_stream_info_options *all = NBJ_STREAM_INFO(.subjects_filter = ">", .deleted_details = true);
+    assert_int_equal(nbj_stream_info_of(client, "I", all, NULL, &info, &error), NBJ_OK);
+    assert_true(count_of(info, "i.a") == 2 && count_of(info, "i.b.c") == 1);
+    assert_true(nbj_stream_info_deleted(info, 0, &sequence) && sequence == 2);
+    assert_true(nbj_stream_info_deleted(info, 1, &sequence) && sequence == 4);
+    assert_false(nbj_stream_info_deleted(info, 2, &sequence));
+    nbj_stream_info_release(info);
+    assert_int_equal(nbj_stream_info_of(client, "I", NBJ_STREAM_INFO(.subjects_filter = "i.*"), NULL, &info, NULL),
+                     NBJ_OK);
+    assert_true(count_of(info, "i.a") == 2 && !nbj_stream_info_subject(info, 1, &none));
+    nbj_stream_info_release(info);
+
+    assert_int_equal(nbj_stream_info_of(client, "NONE", NULL, NULL, &info, &error), NBJ_E_STREAM_NOT_FOUND);
+    assert_null(info);
+    assert_int_equal(error.code, 404);
+    assert_int_equal(nbj_stream_info_of(client, "NO NE", NULL, NULL, &info, &error), NBJ_E_INVALID);
+}
+
+/* A mirror and a source come to have what their origins have. */
+static void test_mirror_and_source(void **state)
+{
+    (void)state;
+    nbj_stream_source_info m = { 0 };
+
+    nbj_stream_info_release(create(NBJ_STREAM_CONFIG(.name = "O", .subjects = NBJ_LIST("o"))));
+    publish("o", 4);
+    nbj_stream_info_release(
+        create(NBJ_STREAM_CONFIG(.name = "M", .mirror = NBJ_SOURCE(.name = "O", .start_sequence = 2))));
+    nbj_stream_info_release(create(NBJ_STREAM_CONFIG(.name = "S", .sources = NBJ_SOURCES(NBJ_SOURCE(.name = "O")))));
+    uint64_t have = 0, taken = 0;
+    for (nbj_time until = ts_now() + SOON; (have < 3 || taken < 4) && ts_now() < until; ts_breathe()) {
+        nbj_stream_info *mirror = info_of("M"), *source = info_of("S");
+        have = nbj_stream_info_state(mirror).messages;
+        taken = nbj_stream_info_state(source).messages;
+        assert_true(nbj_stream_info_mirror(mirror, &m));
+        assert_string_equal(m.name, "O");
+        assert_true(nbj_stream_info_source(source, 0, &m) && !nbj_stream_info_source(source, 1, &m));
+        assert_false(nbj_stream_info_mirror(source, &m) || nbj_stream_info_source(mirror, 0, &m));
+        nbj_stream_info_release(mirror);
+        nbj_stream_info_release(source);
+    }
+    assert_true(have == 3 && taken == 4);
+}
+
+static void test_by_subject(void **state)
+{
+    (void)state;
+    nbj_error error = { 0 };
+    char name[256], small[3];
+
+    nbj_stream_info_release(create(NBJ_STREAM_CONFIG(.name = "ORDERS", .subjects = NBJ_LIST("order.*", "return.>"))));
+    nbj_stream_info_release(create(NBJ_STREAM_CONFIG(.name = "OTHER", .subjects = NBJ_LIST("other"))));
+    assert_int_equal(nbj_stream_by_subject(client, "return.a.b", NULL, name, sizeof name, &error), NBJ_OK);
+    assert_string_equal(name, "ORDERS");
+    assert_int_equal(nbj_stream_by_subject(client, "order.a.b", NULL, name, sizeof name, &error), NBJ_E_NO_STREAM);
+    assert_string_equal(name, "");
+    assert_non_null(strstr(error.text, "order.a.b"));
+    assert_int_equal(nbj_stream_by_subject(client, "order.*", NULL, name, sizeof name, &error), NBJ_E_BAD_SUBJECT);
+    assert_int_equal(nbj_stream_by_subject(client, "other", NULL, small, sizeof small, &error), NBJ_E_FULL);
+    assert_string_equal(small, "OT");
+    assert_int_equal(nbj_stream_by_subject(client, "other", NULL, small, 0, &error), NBJ_E_INVALID);
+}
+
+static size_t count_names(const char *subject)
+{
+    nbj_names *names = NULL;
+    nbj_error error = { 0 };
+
+    if (nbj_stream_names(client, subject, NULL, &names, &error) != NBJ_OK)
+        TS_FAIL("names: %s", nbj_error_text(&error));
+    nbj_list list = nbj_names_list(names);
+    for (size_t i = 1; i < list.count; i++) /* each once */
+        assert_true(strcmp(list.items[i - 1], list.items[i]) < 0);
+    nbj_names_release(names);
+    return list.count;
+}
+
+static size_t count_listed(const char *subject)
+{
+    nbj_stream_iter *it = nbj_stream_list(client, subject, NBJ_CALL(.timeout_ns = SOON));
+    nbj_stream_unavailable u;
+    char before[256] = "";
+    nbj_error error = { 0 };
+    size_t n = 0;
+
+    for (const nbj_stream_info *s; (s = nbj_stream_next(it)) != NULL; n++) {
+        assert_true(strcmp(before, nbj_stream_info_name(s)) < 0);
+        snprintf(before, sizeof before, "%s", nbj_stream_info_name(s));
+    }
+    assert_null(nbj_stream_next(it));
+    assert_false(nbj_stream_iter_unavailable(it, 0, &u));
+    if (nbj_stream_iter_end(it, &error) != NBJ_OK)
+        TS_FAIL("list: %s", nbj_error_text(&error));
+    return n;
+}
+
+static void test_list(void **state)
+{
+    (void)state;
+    assert_int_equal(count_names(NULL), 0);
+    assert_int_equal(count_listed(NULL), 0);
+    nbj_stream_info_release(create(NBJ_STREAM_CONFIG(.name = "A", .subjects = NBJ_LIST("l.a"))));
+    nbj_stream_info_release(create(NBJ_STREAM_CONFIG(.name = "B", .subjects = NBJ_LIST("l.b"))));
+    nbj_stream_info_release(create(NBJ_STREAM_CONFIG(.name = "C", .subjects = NBJ_LIST("m.c"))));
+    assert_int_equal(count_names(NULL), 3);
+    assert_int_equal(count_names("l.*"), 2);
+    assert_int_equal(count_names("none"), 0);
+    assert_int_equal(count_listed(NULL), 3);
+    assert_int_equal(count_listed("l.*"), 2);
+    assert_int_equal(count_listed("none"), 0);
+
+    nbj_error error = { 0 };
+    nbj_stream_iter *it = nbj_stream_list(client, "bad..subject", NULL);
+    assert_null(nbj_stream_next(it));
+    assert_int_equal(nbj_stream_iter_end(it, &error), NBJ_E_BAD_SUBJECT);
+    assert_int_equal(error.status, NBJ_E_BAD_SUBJECT);
+    it = nbj_stream_list(client, NULL, NBJ_CALL(.domain = "nowhere"));
+    assert_null(nbj_stream_next(it));
+    assert_int_equal(nbj_stream_iter_end(it, &error), NBJ_E_NO_RESPONDERS);
+    it = nbj_stream_list(client, NULL, &(nbj_call_options){ .struct_size = 1 });
+    assert_null(nbj_stream_next(it));
+    assert_int_equal(nbj_stream_iter_end(it, NULL), NBJ_E_INVALID);
+    it = nbj_stream_list(client, NULL, NULL); /* not to its end, and one is kept */
+    nbj_stream_info *kept = nbj_stream_info_retain(nbj_stream_next(it));
+    assert_non_null(nbj_stream_next(it));
+    assert_int_equal(nbj_stream_iter_end(it, &error), NBJ_OK);
+    assert_string_equal(nbj_stream_info_name(kept), "A");
+    nbj_stream_info_release(kept);
+    assert_null(nbj_stream_next(NULL));
+    assert_int_equal(nbj_stream_iter_end(NULL, &error), NBJ_E_NOMEM);
+}
+
+#define MANY 1100 /* more than a page of names, and four of streams */
+
+static void note_list(void *user, nbj_status status, nbj_stream_iter *streams, const nbj_error *e)
+{
+    ts_tally *tally = user;
+
+    (void)e;
+    if (status == NBJ_OK) {
+        while (nbj_stream_next(streams) != NULL)
+            ts_tally_add(tally, 1);
+    }
+    ts_tally_add(tally, 10000);
+}
+
+/* Of the newest server only: it takes a while. */
+static void test_pages(void **state)
+{
+    (void)state;
+    ts_tally tally;
+    char name[20];
+
+    if (!ts_server_is_at_least(server, 2, 11, 0))
+        return;
+    for (int i = 0; i < MANY; i++) {
+        snprintf(name, sizeof name, "P%d", i);
+        assert_int_equal(
+            nbj_stream_ensure(client, NBJ_STREAM_CONFIG(.name = name, .storage = NBJ_STORAGE_MEMORY), NULL, NULL),
+            NBJ_OK);
+    }
+    assert_int_equal(count_names(NULL), MANY);
+    assert_int_equal(count_listed(NULL), MANY);
+    ts_tally_init(&tally);
+    assert_int_equal(nbj_stream_list_async(client, NULL, NBJ_CALL(.timeout_ns = SOON), note_list, &tally), NBJ_OK);
+    TALLY_AWAIT(&tally, 10000, SOON_MS);
+    assert_int_equal(ts_tally_count(&tally), 10000 + MANY);
+    ts_tally_done(&tally);
+    for (int i = 0; i < MANY; i++) {
+        snprintf(name, sizeof name, "P%d", i);
+        assert_int_equal(nbj_stream_delete(client, name, NULL, NULL), NBJ_OK);
+    }
+}
+
+/* --- removing --- */
+
+static uint64_t purge(const nbj_purge_options *what)
+{
+    uint64_t purged = 99;
+    nbj_error error = { 0 };
+
+    if (nbj_stream_purge(client, "P", what, NULL, &purged, &error) != NBJ_OK)
+        TS_FAIL("purge: %s", nbj_error_text(&error));
+    return purged;
+}
+
+static void test_purge(void **state)
+{
+    (void)state;
+    nbj_error error = { 0 };
+    uint64_t purged = 99;
+
+    nbj_stream_info_release(create(NBJ_STREAM_CONFIG(.name = "P", .subjects = NBJ_LIST("p.*"))));
+    publish("p.a", 10);
+    publish("p.b", 10);
+    assert_true(purge(NBJ_PURGE(.below_sequence = 4)) == 3);
+    assert_true(purge(NBJ_PURGE(.filter = "p.a", .keep = 5)) == 2);
+    assert_true(purge(NBJ_PURGE(.filter = "p.b", .below_sequence = 13)) == 2);
+    bool counts_missing = !ts_server_is_at_least(server, 2, 10, 0);
+    assert_true(purge(NBJ_PURGE(.keep = 12)) == (counts_missing ? 3 : 1));
+    assert_true(purge(NBJ_PURGE(.filter = "p.none")) == 0);
+    assert_true(purge(NBJ_PURGE(.filter = "p.b")) == 8);
+    assert_true(purge(NULL) == (counts_missing ? 2 : 4));
+    nbj_status st = nbj_stream_purge(client, "P", NBJ_PURGE(.below_sequence = 1, .keep = 1), NULL, &purged, &error);
+    assert_int_equal(st, NBJ_E_INVALID);
+    assert_true(purged == 0);
+    assert_int_equal(nbj_stream_purge(client, "NONE", NULL, NULL, &purged, &error), NBJ_E_STREAM_NOT_FOUND);
+    assert_int_equal(nbj_stream_purge(client, "P", NBJ_PURGE(.filter = "a b"), NULL, NULL, NULL), NBJ_E_BAD_SUBJECT);
+
+    nbj_stream_info_release(create(NBJ_STREAM_CONFIG(.name = "DENY", .deny_purge = true)));
+    assert_int_equal(nbj_stream_purge(client, "DENY", NULL, NULL, &purged, &error), NBJ_E_JS);
+    assert_int_equal(error.err_code, 10110);
+}
+
+static void test_seal(void **state)
+{
+    (void)state;
+    nbj_error error = { 0 };
+
+    nbj_stream_info_release(create(NBJ_STREAM_CONFIG(.name = "SEAL", .max_messages = 5)));
+    publish("SEAL", 1);
+    assert_int_equal(nbj_stream_seal(client, "SEAL", NULL, &error), NBJ_OK);
+    nbj_stream_info *info = info_of("SEAL");
+    nbj_stream_config c = config_of(info);
+    assert_true(c.sealed && c.max_messages == 5);
+    nbj_stream_info_release(info);
+    nbj_publish_result r;
+    assert_int_equal(nbj_publish(client, "SEAL", nbj_str("x"), NULL, &r), NBJ_E_JS);
+    assert_int_equal(r.error.err_code, 10109);
+    assert_int_equal(nbj_stream_purge(client, "SEAL", NULL, NULL, NULL, &error), NBJ_E_JS);
+    assert_true(error.err_code == 10109 || error.err_code == 10110);
+    assert_int_equal(nbj_stream_seal(client, "NONE", NULL, &error), NBJ_E_STREAM_NOT_FOUND);
+}
+
+/* What is for clusters says so. */
+static void test_without_a_cluster(void **state)
+{
+    (void)state;
+    nbj_error error = { 0 };
+
+    nbj_stream_info_release(create(NBJ_STREAM_CONFIG(.name = "ALONE")));
+    assert_int_equal(nbj_stream_step_down(client, "ALONE", NULL, NULL, &error), NBJ_E_JS);
+    assert_int_equal(error.err_code, 10010);
+    assert_int_equal(nbj_stream_step_down(client, "ALONE", NBJ_STEP_DOWN(.preferred = "x"), NULL, &error),
+                     ts_server_is_at_least(server, 2, 11, 0) ? NBJ_E_JS : NBJ_E_UNSUPPORTED);
+    assert_int_equal(nbj_stream_peer_remove(client, "ALONE", "x", NULL, &error), NBJ_E_JS);
+    assert_int_equal(error.err_code, 10010);
+}
+
+/* --- the account, and other APIs than ours --- */
+
+static void test_account(void **state)
+{
+    (void)state;
+    nbj_account_info *info = NULL;
+    nbj_error error = { 0 };
+
+    nbj_stream_info_release(create(NBJ_STREAM_CONFIG(.name = "X", .storage = NBJ_STORAGE_MEMORY)));
+    publish("X", 3);
+    assert_int_equal(nbj_account_info_of(client, NULL, &info, &error), NBJ_OK);
+    nbj_account_usage u = nbj_account_info_usage(info);
+    assert_true(u.streams == 1 && u.consumers == 0 && u.memory > 15 && u.max_streams == -1 && !u.max_bytes_required);
+    assert_true(nbj_account_info_api(info).total > 0);
+    assert_int_equal(nbj_account_info_api(info).level > 0, ts_server_is_at_least(server, 2, 11, 0));
+    assert_string_equal(nbj_account_info_domain(info), "");
+    assert_non_null(strstr(nbj_account_info_json(info), "\"limits\""));
+    nbj_account_info_release(info);
+}
+
+#define ACCOUNTS                                                                                      \
+    "accounts: {\n"                                                                                   \
+    "  A: { jetstream: enabled, users: [{ user: a, password: a }],\n"                                 \
+    "       exports: [{ service: \"$JS.API.>\" }, { stream: \"given.>\" }] }\n"                       \
+    "  B: { users: [{ user: b, password: b }],\n"                                                     \
+    "       imports: [{ service: { account: A, subject: \"$JS.API.>\" }, to: \"FROM.A.API.>\" }] }\n" \
+    "  C: { jetstream: { max_streams: 1 }, users: [{ user: c, password: c }] }\n"                     \
+    "}\n"
+
+static nbj_client *open_as(const ts_server *s, const char *who, const char *prefix)
+{
+    return open_with(
+        NBJ_CLIENT_OPTIONS(.url = ts_server_url(s), .user = who, .password = who, .js_api_prefix = prefix));
+}
+
+/* All calls with |options| reach the API where stream D is. */
+static void check_reaches(nbj_client *c, const nbj_call_options *options, const char *domain)
+{
+    nbj_error error = { 0 };
+    nbj_stream_info *info = NULL;
+    nbj_account_info *account = NULL;
+    nbj_names *names = NULL;
+    char name[256];
+
+    const nbj_stream_config *config = NBJ_STREAM_CONFIG(.name = "D", .subjects = NBJ_LIST("d.>"), .max_messages = 9);
+    if (nbj_stream_ensure(c, config, options, &error) != NBJ_OK)
+        TS_FAIL("ensure: %s", nbj_error_text(&error));
+    assert_int_equal(nbj_stream_info_of(c, "D", NULL, options, &info, &error), NBJ_OK);
+    assert_string_equal(nbj_stream_info_domain(info), domain);
+    nbj_stream_info_release(info);
+    assert_int_equal(nbj_stream_update(c, NBJ_STREAM_CONFIG(.name = "D", .description = "d"), options, NULL, &error),
+                     NBJ_OK);
+    assert_int_equal(nbj_stream_names(c, NULL, options, &names, &error), NBJ_OK);
+    assert_int_equal(nbj_names_list(names).count, 1);
+    nbj_names_release(names);
+    assert_int_equal(nbj_stream_by_subject(c, "d.x", options, name, sizeof name, &error), NBJ_OK);
+    assert_string_equal(name, "D");
+    nbj_stream_iter *it = nbj_stream_list(c, NULL, options);
+    assert_non_null(nbj_stream_next(it));
+    assert_int_equal(nbj_stream_iter_end(it, &error), NBJ_OK);
+    assert_int_equal(nbj_stream_purge(c, "D", NULL, options, NULL, &error), NBJ_OK);
+    assert_int_equal(nbj_account_info_of(c, options, &account, &error), NBJ_OK);
+    assert_string_equal(nbj_account_info_domain(account), domain);
+    nbj_account_info_release(account);
+}
+
+static void test_domain_and_prefix(void **state)
+{
+    (void)state;
+    ts_server *s = ts_server_start(&(ts_server_options){ .config = ACCOUNTS, .jetstream = true, .domain = "hub" });
+    nbj_client *a = open_as(s, "a", NULL), *b = open_as(s, "b", NULL), *c = open_as(s, "c", NULL);
+    nbj_stream_info *info = NULL;
+    nbj_account_info *account = NULL;
+    nbj_error error = { 0 };
+
+    check_reaches(a, NULL, "hub");
+    check_reaches(a, NBJ_CALL(.domain = "hub"), "hub");
+    check_reaches(b, NBJ_CALL(.api_prefix = "FROM.A.API"), "hub");
+    check_reaches(open_as(s, "b", "FROM.A.API"), NULL, "hub");
+    assert_int_equal(nbj_stream_info_of(a, "D", NULL, NBJ_CALL(.domain = "elsewhere"), &info, &error),
+                     NBJ_E_NO_RESPONDERS);
+    assert_int_equal(nbj_stream_info_of(b, "D", NULL, NULL, &info, &error), NBJ_E_JS_DISABLED);
+    assert_int_equal(error.err_code, 10039); /* for this account */
+    assert_int_equal(nbj_account_info_of(b, NULL, &account, &error), NBJ_E_JS_DISABLED);
+    assert_null(account);
+    if (nbj_stream_create(c, NBJ_STREAM_CONFIG(.name = "ONE"), NULL, NULL, &error) != NBJ_OK)
+        TS_FAIL("create: %s", nbj_error_text(&error));
+    assert_int_equal(nbj_stream_create(c, NBJ_STREAM_CONFIG(.name = "TWO"), NULL, NULL, &error), NBJ_E_JS);
+    assert_int_equal(error.err_code, 10027); /* its limit of streams */
+    assert_int_equal(nbj_stream_delete(b, "D", NBJ_CALL(.api_prefix = "FROM.A.API"), &error), NBJ_OK);
+    give_back(a);
+    give_back(b);
+    give_back(c);
+    ts_server_free(s);
+}
+
+static void test_without_jetstream(void **state)
+{
+    (void)state;
+    ts_server *s = ts_server_start(NULL);
+    nbj_client *c = open_with(NBJ_CLIENT_OPTIONS(.url = ts_server_url(s)));
+    nbj_account_info *account = NULL;
+    nbj_names *names = NULL;
+
+    assert_int_equal(nbj_account_info_of(c, NULL, &account, NULL), NBJ_E_NO_RESPONDERS);
+    assert_int_equal(nbj_stream_names(c, NULL, NULL, &names, NULL), NBJ_E_NO_RESPONDERS);
+    assert_null(names);
+    assert_int_equal(nbj_stream_delete(c, "S", NULL, NULL), NBJ_E_NO_RESPONDERS);
+    give_back(c);
+    ts_server_free(s);
+}
+
+/* --- with callbacks --- */
+
+typedef struct told {
+    ts_tally calls;
+    nbj_status status;
+    char text[500];
+    uint64_t number;
+    nbj_stream_info *kept;
+} told;
+
+static void on_done(void *user, nbj_status status, const nbj_error *error)
+{
+    told *t = user;
+
+    t->status = status;
+    snprintf(t->text, sizeof t->text, "%s", error != NULL ? nbj_error_text(error) : "");
+    ts_tally_add(&t->calls, 1);
+}
+
+static void on_info(void *user, nbj_status status, const nbj_stream_info *info, const nbj_error *error)
+{
+    told *t = user;
+
+    if (info != NULL)
+        t->kept = nbj_stream_info_retain(info);
+    on_done(user, status, error);
+}
+
+static void on_purged(void *user, nbj_status status, uint64_t purged, const nbj_error *error)
+{
+    ((told *)user)->number = purged;
+    on_done(user, status, error);
+}
+
+static void on_names(void *user, nbj_status status, const nbj_names *names, const nbj_error *error)
+{
+    ((told *)user)->number = names != NULL ? nbj_names_list(names).count : 99;
+    on_done(user, status, error);
+}
+
+static void on_name(void *user, nbj_status status, const char *name, const nbj_error *error)
+{
+    ((told *)user)->number = name != NULL ? strlen(name) : 99;
+    on_done(user, status, error);
+}
+
+static void on_account(void *user, nbj_status status, const nbj_account_info *info, const nbj_error *error)
+{
+    ((told *)user)->number = info != NULL ? nbj_account_info_usage(info).streams : 99;
+    on_done(user, status, error);
+}
+
+static nbj_status await(told *t, nbj_status begun)
+{
+    assert_int_equal(begun, NBJ_OK);
+    TALLY_AWAIT(&t->calls, 1, SOON_MS);
+    t->calls.count = 0;
+    assert_int_equal(t->text[0] == '\0', t->status == NBJ_OK);
+    return t->status;
+}
+
+static void test_callbacks(void **state)
+{
+    (void)state;
+    told t = { 0 };
+    const nbj_stream_config *a = NBJ_STREAM_CONFIG(.name = "A", .subjects = NBJ_LIST("a.*"), .max_messages = 5);
+
+    ts_tally_init(&t.calls);
+    assert_int_equal(await(&t, nbj_stream_create_async(client, a, NULL, on_info, &t)), NBJ_OK);
+    assert_string_equal(nbj_stream_info_name(t.kept), "A");
+    nbj_stream_info_release(t.kept);
+    assert_int_equal(await(&t, nbj_stream_ensure_async(client, a, NULL, on_done, &t)), NBJ_OK);
+    assert_int_equal(
+        await(&t, nbj_stream_update_async(client, NBJ_STREAM_CONFIG(.name = "A", .max_bytes = 500), NULL, on_info, &t)),
+        NBJ_OK);
+    assert_true(config_of(t.kept).max_bytes == 500);
+    nbj_stream_info_release(t.kept);
+    publish("a.x", 2);
+    assert_int_equal(
+        await(&t, nbj_stream_info_of_async(client, "A", NBJ_STREAM_INFO(.subjects_filter = ">"), NULL, on_info, &t)),
+        NBJ_OK);
+    assert_true(count_of(t.kept, "a.x") == 2);
+    nbj_stream_info_release(t.kept);
+    t.kept = NULL;
+    assert_int_equal(await(&t, nbj_stream_names_async(client, NULL, NULL, on_names, &t)), NBJ_OK);
+    assert_true(t.number == 1);
+    assert_int_equal(await(&t, nbj_stream_by_subject_async(client, "a.b", NULL, on_name, &t)), NBJ_OK);
+    assert_true(t.number == 1);
+    assert_int_equal(await(&t, nbj_stream_by_subject_async(client, "b", NULL, on_name, &t)), NBJ_E_NO_STREAM);
+    assert_int_equal(await(&t, nbj_stream_purge_async(client, "A", NBJ_PURGE(.keep = 1), NULL, on_purged, &t)), NBJ_OK);
+    assert_true(t.number == 1);
+    assert_int_equal(await(&t, nbj_account_info_of_async(client, NULL, on_account, &t)), NBJ_OK);
+    assert_true(t.number == 1);
+    assert_int_equal(await(&t, nbj_stream_step_down_async(client, "A", NULL, NULL, on_done, &t)), NBJ_E_JS);
+    assert_int_equal(await(&t, nbj_stream_peer_remove_async(client, "A", "p", NULL, on_done, &t)), NBJ_E_JS);
+    assert_int_equal(await(&t, nbj_stream_seal_async(client, "A", NULL, on_done, &t)), NBJ_OK);
+    assert_int_equal(await(&t, nbj_stream_delete_async(client, "A", NULL, on_done, &t)), NBJ_OK);
+    assert_int_equal(await(&t, nbj_stream_delete_async(client, "A", NULL, on_done, &t)), NBJ_E_STREAM_NOT_FOUND);
+    assert_non_null(strstr(t.text, "stream A: "));
+    assert_int_equal(await(&t, nbj_stream_info_of_async(client, "A", NULL, NULL, on_info, &t)), NBJ_E_STREAM_NOT_FOUND);
+    assert_null(t.kept);
+    assert_int_equal(nbj_stream_create_async(client, NBJ_STREAM_CONFIG(.name = ""), NULL, on_info, &t), NBJ_E_INVALID);
+    assert_int_equal(nbj_stream_create_async(client, a, NULL, NULL, &t), NBJ_E_INVALID);
+    assert_int_equal(nbj_stream_names_async(client, "a..", NULL, on_names, &t), NBJ_E_BAD_SUBJECT);
+    ts_tally_done(&t.calls);
+}
+
+/* Under a loop nothing waits. */
+static void test_under_a_loop(void **state)
+{
+    (void)state;
+    nbj_client *c = NULL;
+    nbj_stream_info *info = NULL;
+    nbj_account_info *account = NULL;
+    nbj_error error = { 0 };
+
+    assert_int_equal(nbj_loop_open(&c, NBJ_CLIENT_OPTIONS(.url = ts_server_url(server)), NULL), NBJ_OK);
+    assert_int_equal(nbj_stream_create(c, NBJ_STREAM_CONFIG(.name = "A"), NULL, &info, &error), NBJ_E_WOULD_BLOCK);
+    assert_int_equal(nbj_stream_purge(c, "A", NULL, NULL, NULL, &error), NBJ_E_WOULD_BLOCK);
+    assert_int_equal(nbj_account_info_of(c, NULL, &account, &error), NBJ_E_WOULD_BLOCK);
+    nbj_stream_iter *it = nbj_stream_list(c, NULL, NULL);
+    assert_null(nbj_stream_next(it));
+    assert_int_equal(nbj_stream_iter_end(it, NULL), NBJ_E_WOULD_BLOCK);
+    nbj_client_release(c);
+}
+
 #define STREAM_TEST(fn) cmocka_unit_test_setup_teardown(fn, open_client, delete_all)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        STREAM_TEST(test_every_field),    STREAM_TEST(test_create), STREAM_TEST(test_update),
-        STREAM_TEST(test_unknown_fields), STREAM_TEST(test_ensure), STREAM_TEST(test_all_ensure_at_once),
+        STREAM_TEST(test_every_field),
+        STREAM_TEST(test_create),
+        STREAM_TEST(test_update),
+        STREAM_TEST(test_unknown_fields),
+        STREAM_TEST(test_ensure),
+        STREAM_TEST(test_all_ensure_at_once),
         STREAM_TEST(test_delete),
+        STREAM_TEST(test_info),
+        STREAM_TEST(test_mirror_and_source),
+        STREAM_TEST(test_by_subject),
+        STREAM_TEST(test_list),
+        STREAM_TEST(test_pages),
+        STREAM_TEST(test_purge),
+        STREAM_TEST(test_seal),
+        STREAM_TEST(test_without_a_cluster),
+        STREAM_TEST(test_account),
+        STREAM_TEST(test_domain_and_prefix),
+        STREAM_TEST(test_without_jetstream),
+        STREAM_TEST(test_callbacks),
+        STREAM_TEST(test_under_a_loop),
     };
 
     return cmocka_run_group_tests(tests, start_server, stop_server);

@@ -33,7 +33,8 @@ struct ts_server {
     ts_port port, route_port;
     char *routes; /* the cluster's part of the configuration, or NULL */
     bool jetstream, tls_first;
-    bool shown; /* its log was in a report: servers of failed tests stay, and one report of each is enough */
+    bool shown;      /* its log was in a report: servers of failed tests stay, and one report of each is enough */
+    char domain[32]; /* "": none */
     char *config;
     char dir[64], conf[80], log[80], url[40];
     char version[32];
@@ -96,7 +97,8 @@ static void write_config(const ts_server *s)
         TS_FAIL("%s: %s", s->conf, strerror(errno));
     fprintf(f, "server_name: \"test-%u\"\nlisten: \"127.0.0.1:%u\"\n", s->port.number, s->port.number);
     if (s->jetstream)
-        fprintf(f, "jetstream: { store_dir: \"%s/store\", max_mem: 256MB, max_file: 1GB }\n", s->dir);
+        fprintf(f, "jetstream: { store_dir: \"%s/store\", max_mem: 256MB, max_file: 1GB%s%s }\n", s->dir,
+                s->domain[0] != '\0' ? ", domain: " : "", s->domain);
     if (s->routes != NULL)
         fprintf(f, "%s\n", s->routes);
     fprintf(f, "%s\n", s->config);
@@ -328,6 +330,7 @@ static ts_server *create(const ts_server_options *options)
     snprintf(s->url, sizeof s->url, "nats://127.0.0.1:%u", s->port.number);
     s->jetstream = o->jetstream;
     s->tls_first = o->tls_first;
+    snprintf(s->domain, sizeof s->domain, "%s", o->domain != NULL ? o->domain : "");
     s->config = format_text("%s", o->config != NULL ? o->config : "");
     return s;
 }

@@ -19,6 +19,7 @@ typedef struct ts_server ts_server;
 typedef struct ts_server_options {
     bool tls_first;     /* it says nothing in clear: it is up when its log says so */
     bool jetstream;     /* with a store directory of its own, kept until ts_server_free */
+    const char *domain; /* JetStream's; NULL: none */
     const char *config; /* more of the configuration file, or NULL. Not: listen, port, server_name, cluster. Copied. */
 } ts_server_options;
 
