@@ -39,6 +39,7 @@ static const struct known {
     { 10025, NBJ_E_UNSUPPORTED }, /* a field that this server does not know */
     { 10185, NBJ_E_UNSUPPORTED }, /* its API level is too low */
     { 10010, NBJ_E_JS },          /* 503 from a server without a cluster */
+    { 10075, NBJ_E_JS },          /* 503, no other server can take the place of a peer */
     { 10023, NBJ_E_JS },
     { 10077, NBJ_E_JS }, /* 503 for a limit: asking again does not help */
 };

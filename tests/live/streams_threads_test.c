@@ -437,6 +437,115 @@ static void test_delete(void **state)
     assert_int_equal(nbj_stream_delete(client, NULL, NULL, &error), NBJ_E_INVALID);
 }
 
+/* --- what a server refuses --- */
+
+typedef struct refusal {
+    const nbj_stream_config *config;
+    int err_code;
+    int minor;       /* of the first version that refuses it */
+    int before_2_11; /* its code there, where it is another one */
+    nbj_status status;
+} refusal;
+
+static void check_refusals(const refusal *r, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        char row[40];
+        nbj_error error = { 0 };
+        bool is_old = r[i].before_2_11 != 0 && !ts_server_is_at_least(server, 2, 11, 0);
+        int want = is_old ? r[i].before_2_11 : r[i].err_code;
+        snprintf(row, sizeof row, "row %zu, %d", i, want);
+        if (!ts_server_is_at_least(server, 2, r[i].minor, 0))
+            continue;
+        CHECK(row, nbj_stream_create(client, r[i].config, NULL, NULL, &error) ==
+                       (r[i].status != NBJ_OK ? r[i].status : NBJ_E_JS));
+        CHECK(error.text, error.err_code == want);
+        CHECK(row, strncmp(error.text, "stream X: ", 10) == 0);
+    }
+}
+
+#define X(...) NBJ_STREAM_CONFIG(.name = "X", __VA_ARGS__)
+#define OF_A(...) NBJ_SOURCE(.name = "A", __VA_ARGS__)
+
+static void test_refusals(void **state)
+{
+    (void)state;
+    nbj_stream_info_release(create(NBJ_STREAM_CONFIG(.name = "A", .subjects = NBJ_LIST("a.>"), .max_messages = 5)));
+    const refusal limits[] = {
+        { X(.subjects = NBJ_LIST("x.*", "x.a")), 10052, 9, 0, NBJ_OK },
+        { X(.subjects = NBJ_LIST("a.b")), 10065, 9, 0, NBJ_OK },
+        { X(.subjects = NBJ_LIST("$JS.API.x")), 10052, 9, 0, NBJ_OK },
+        { X(.duplicate_window_ns = 1), 10052, 9, 0, NBJ_OK },
+        { X(.duplicate_window_ns = NBJ_SECONDS(9), .max_age_ns = NBJ_SECONDS(8)), 10052, 9, 0, NBJ_OK },
+        { X(.max_age_ns = 1), 10052, 9, 0, NBJ_OK },
+        { X(.replicas = 6), 10052, 9, 0, NBJ_OK },
+        { X(.replicas = 3), 10074, 9, 0, NBJ_OK },
+        { X(.storage = NBJ_STORAGE_MEMORY, .max_bytes = INT64_C(1) << 40), 10028, 9, 0, NBJ_OK },
+        { X(.max_bytes = INT64_C(1) << 60), 10047, 9, 0, NBJ_OK },
+        { X(.allow_rollup = true, .deny_purge = true), 10052, 9, 0, NBJ_OK },
+        { X(.discard_new_per_subject = true), 10052, 9, 0, NBJ_OK },
+        { X(.sealed = true), 10052, 9, 0, NBJ_OK },
+        { X(.republish_source = "x..", .republish_destination = "y"), 10052, 9, 0, NBJ_OK },
+        { X(.transform_source = "x.*", .transform_destination = "y.$2"), 10156, 10, 10049, NBJ_OK },
+        { X(.subject_delete_marker_ttl_ns = 5), 10052, 11, 0, NBJ_OK },
+        { X(.allow_msg_counter = true, .allow_msg_ttl = true), 10052, 12, 0, NBJ_OK },
+        { X(.persist_mode = NBJ_PERSIST_ASYNC, .allow_atomic = true), 10052, 12, 0, NBJ_OK },
+        { X(.allow_batched = true, .mirror = OF_A(.start_sequence = 1)), 10209, 14, 0, NBJ_OK },
+        { X(.pedantic = true, .mirror = OF_A(.start_sequence = 1), .mirror_direct = true), 10157, 11, 0, NBJ_OK },
+        { X(.more_json = "{\"name\":\"Y\"}"), 10056, 9, 0, NBJ_OK },
+        { X(.more_json = "{\"max_msgs\":\"five\"}"), 10025, 9, 0, NBJ_E_UNSUPPORTED },
+        { NBJ_STREAM_CONFIG(.name = "X", .more_json = "{\"newer\":1}"), 10025, 12, 0, NBJ_E_UNSUPPORTED },
+    };
+    check_refusals(limits, COUNT(limits));
+    const refusal others[] = {
+        { X(.mirror = OF_A(.start_sequence = 1), .sources = NBJ_SOURCES(OF_A(.start_sequence = 1))), 10031, 9, 0,
+          NBJ_OK },
+        { X(.mirror = OF_A(.start_sequence = 1), .subjects = NBJ_LIST("x")), 10034, 9, 0, NBJ_OK },
+        { X(.mirror = OF_A(.external_api = "$JS.API", .external_deliver = "$JS.API")), 10021, 9, 0, NBJ_OK },
+        { X(.mirror = OF_A(.external_api = "$JS.X.API", .external_deliver = "d.*")), 10024, 9, 0, NBJ_OK },
+        { X(.mirror = NBJ_SOURCE(.name = "X")), 10052, 9, 0, NBJ_OK },
+        { X(.mirror = NBJ_SOURCE(.name = "a.b")), 10142, 10, 0, NBJ_OK },
+        { X(.sources = NBJ_SOURCES(NBJ_SOURCE(.name = "a.b"))), 10141, 10, 0, NBJ_OK },
+        { X(.sources = NBJ_SOURCES(NBJ_SOURCE(.name = "A"), NBJ_SOURCE(.name = "A"))), 10140, 10, 0, NBJ_OK },
+        { X(.sources = NBJ_SOURCES(OF_A(.filter_subject = "a..b"))), 10049, 10, 0, NBJ_OK },
+        { X(.sources = NBJ_SOURCES(OF_A(.subject_transforms = NBJ_PAIRS({ "a.>", "" }, { "a.b", "" })))), 10147, 10, 0,
+          NBJ_OK },
+        { X(.mirror = OF_A(.filter_subject = "a.b", .subject_transforms = NBJ_PAIRS({ "a.b", "c" }))), 10150, 10, 0,
+          NBJ_OK },
+        { X(.mirror = OF_A(.subject_transforms = NBJ_PAIRS({ "a..b", "c" }))), 10151, 10, 0, NBJ_OK },
+        { X(.mirror = OF_A(.subject_transforms = NBJ_PAIRS({ "a.>", "c.>" }, { "a.b", "d" }))), 10152, 10, 0, NBJ_OK },
+    };
+    check_refusals(others, COUNT(others));
+}
+
+static void test_updates_that_are_refused(void **state)
+{
+    (void)state;
+    const struct {
+        const nbj_stream_config *config;
+        int err_code, minor;
+    } rows[] = {
+        { NBJ_STREAM_CONFIG(.name = "A", .storage = NBJ_STORAGE_MEMORY), 10052, 9 },
+        { NBJ_STREAM_CONFIG(.name = "A", .retention = NBJ_RETENTION_WORK_QUEUE), 10052, 9 },
+        { NBJ_STREAM_CONFIG(.name = "A", .reset = NBJ_LIST("deny_delete")), 10052, 9 },
+        { NBJ_STREAM_CONFIG(.name = "A", .subjects = NBJ_LIST("b")), 10065, 9 },
+        { NBJ_STREAM_CONFIG(.name = "A", .mirror = NBJ_SOURCE(.name = "B"), .reset = NBJ_LIST("subjects")), 10055, 9 },
+        { NBJ_STREAM_CONFIG(.name = "A", .allow_msg_counter = true), 10052, 12 },
+        { NBJ_STREAM_CONFIG(.name = "A", .persist_mode = NBJ_PERSIST_ASYNC), 10052, 12 },
+    };
+    nbj_stream_info_release(create(NBJ_STREAM_CONFIG(.name = "A", .subjects = NBJ_LIST("a"), .deny_delete = true)));
+    nbj_stream_info_release(create(NBJ_STREAM_CONFIG(.name = "B", .subjects = NBJ_LIST("b"))));
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        char row[40];
+        nbj_error error = { 0 };
+        snprintf(row, sizeof row, "row %zu", i);
+        if (!ts_server_is_at_least(server, 2, rows[i].minor, 0))
+            continue;
+        CHECK(row, nbj_stream_update(client, rows[i].config, NULL, NULL, &error) == NBJ_E_JS);
+        CHECK(error.text, error.err_code == rows[i].err_code);
+    }
+}
+
 /* --- looking --- */
 
 static void publish(const char *subject, int count)
@@ -991,6 +1100,8 @@ int main(void)
         STREAM_TEST(test_ensure),
         STREAM_TEST(test_all_ensure_at_once),
         STREAM_TEST(test_delete),
+        STREAM_TEST(test_refusals),
+        STREAM_TEST(test_updates_that_are_refused),
         STREAM_TEST(test_info),
         STREAM_TEST(test_mirror_and_source),
         STREAM_TEST(test_by_subject),
