@@ -5,11 +5,18 @@
 
 #define BLOCK 1024u
 
-struct nbj__arena_block {
-    alignas(max_align_t) struct nbj__arena_block *before;
+typedef struct nbj__arena_block {
+    struct nbj__arena_block *before;
     size_t size; /* with this head */
     size_t used;
-};
+} block;
+
+static size_t round_up(size_t size)
+{
+    size_t align = alignof(max_align_t);
+
+    return (size + align - 1) / align * align;
+}
 
 void nbj__arena_init(nbj__arena *a, const nbj_allocator *alloc)
 {
@@ -19,7 +26,7 @@ void nbj__arena_init(nbj__arena *a, const nbj_allocator *alloc)
 void nbj__arena_free(nbj__arena *a)
 {
     while (a->last != NULL) {
-        struct nbj__arena_block *b = a->last;
+        block *b = a->last;
         a->last = b->before;
         nbj__free(a->alloc, b, b->size);
     }
@@ -27,18 +34,20 @@ void nbj__arena_free(nbj__arena *a)
 
 void *nbj__arena_take(nbj__arena *a, size_t size)
 {
-    struct nbj__arena_block *b = a->last;
-    size_t align = alignof(max_align_t);
+    block *b = a->last;
+    size_t head = round_up(sizeof *b);
 
     if (size > SIZE_MAX / 2)
         return NULL;
-    size = (size + align - 1) / align * align;
+    size = round_up(size);
     if (b == NULL || b->size - b->used < size) {
-        size_t whole = sizeof *b + (size > BLOCK ? size : BLOCK);
+        size_t whole = head + (size > BLOCK ? size : BLOCK);
         b = nbj__alloc0(a->alloc, whole);
         if (b == NULL)
             return NULL;
-        *b = (struct nbj__arena_block){ .before = a->last, .size = whole, .used = sizeof *b };
+        b->before = a->last;
+        b->size = whole;
+        b->used = head;
         a->last = b;
     }
     b->used += size;

@@ -6,7 +6,7 @@
  *   wait.c      entering, leaving, waiting      call.c     calls that wait for an answer
  *   ask.c       calls to JetStream's API
  *   pubsub.c    sending and subscriptions       request.c  requests and flushes
- *   publish.c   JetStream publishes             stream.c, stored.c, consumer.c
+ *   publish.c   JetStream publishes             stream.c, stream_list.c, account.c, stored.c, consumer.c
  *   sender.c    what batch.c and bulk.c share
  *   advisory.c  subscriptions to advisories     transfer.c, snapshot.c, restore.c: streams to and from backups
  *

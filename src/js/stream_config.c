@@ -4,6 +4,8 @@
 #include "base/options.h"
 #include "wire/subject.h"
 
+#include <assert.h>
+
 /* --- the table --- */
 
 static const char *const retentions[] = { "limits", "interest", "workqueue", NULL };
@@ -118,6 +120,11 @@ static const nbj__field rows[] = {
     CONFIG("pedantic", BOOL, pedantic, NEEDS(PEDANTIC), .whose = NBJ__OF_REQUEST),
 };
 const nbj__fields nbj__stream_fields = TABLE(rows, nbj_stream_config);
+
+/* No padding at the ends, which a program of another version would not zero. */
+static_assert(offsetof(nbj_stream_config, reserved_bool) + sizeof(bool) == sizeof(nbj_stream_config), "no padding");
+static_assert(offsetof(nbj_stream_source, consumer_deliver_subject) + sizeof(const char *) == sizeof(nbj_stream_source),
+              "no padding");
 
 /* --- what is wanted --- */
 

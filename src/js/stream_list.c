@@ -218,7 +218,7 @@ void nbj__stream_list_clear(nbj__stream_list *list, const nbj_allocator *alloc)
 {
     for (size_t i = list->at; i < list->count; i++)
         nbj_stream_info_release(list->infos[i]);
-    nbj__free(alloc, list->infos, list->count * sizeof *list->infos);
+    nbj__free(alloc, list->infos, list->count * sizeof(nbj_stream_info *));
     nbj__arena_free(&list->arena);
     *list = (nbj__stream_list){ 0 };
 }
@@ -304,7 +304,7 @@ static void forget_taken(nbj__stream_list *list, const nbj_allocator *alloc)
 {
     if (list->at < list->count)
         return;
-    nbj__free(alloc, list->infos, list->count * sizeof *list->infos);
+    nbj__free(alloc, list->infos, list->count * sizeof(nbj_stream_info *));
     list->infos = NULL;
     list->at = list->count = 0;
 }

@@ -107,20 +107,20 @@ static nbj_status command_step(nbj__op *op, nbj_status status, const nbj_msg *an
     return status;
 }
 
-static nbj_status command_new(const nbj_allocator *alloc, const char *verb, const char *name, command_op **out,
-                              nbj_error *error)
+/* NULL: *|st| and |error| say why. */
+static command_op *command_new(const nbj_allocator *alloc, const char *verb, const char *name, nbj_status *st,
+                               nbj_error *error)
 {
     command_op *c = nbj__alloc0(alloc, sizeof *c);
 
-    *out = NULL;
-    if (c == NULL)
-        return nbj__stream_op_fail(NBJ_E_NOMEM, error);
+    if (c == NULL) {
+        *st = nbj__stream_op_fail(NBJ_E_NOMEM, error);
+        return NULL;
+    }
     c->verb = verb;
     nbj__buf_init(&c->body, alloc, NBJ__API_BODY_MAX);
-    nbj_status st = nbj__stream_op_init(&c->base, alloc, command_step, command_free, name, error);
-    if (st == NBJ_OK)
-        *out = c;
-    return st;
+    *st = nbj__stream_op_init(&c->base, alloc, command_step, command_free, name, error);
+    return *st == NBJ_OK ? c : NULL;
 }
 
 /* |st| is what writing its body came to. */
@@ -137,18 +137,18 @@ static nbj_status command_made(command_op *c, nbj_status st, nbj__op **out, nbj_
 
 nbj_status nbj__stream_delete_new(const nbj_allocator *alloc, const char *name, nbj__op **out, nbj_error *error)
 {
-    command_op *c;
+    nbj_status st;
 
     *out = NULL;
-    nbj_status st = command_new(alloc, "STREAM.DELETE", name, &c, error);
-    return st == NBJ_OK ? command_made(c, st, out, error) : st;
+    command_op *c = command_new(alloc, "STREAM.DELETE", name, &st, error);
+    return c != NULL ? command_made(c, st, out, error) : st;
 }
 
 nbj_status nbj__stream_purge_new(const nbj_allocator *alloc, const char *name, const nbj_purge_options *what,
                                  nbj__op **out, nbj_error *error)
 {
     nbj_purge_options o;
-    command_op *c;
+    nbj_status st;
 
     *out = NULL;
     if (nbj__options_read(&o, sizeof o, what) != NBJ_OK)
@@ -158,8 +158,8 @@ nbj_status nbj__stream_purge_new(const nbj_allocator *alloc, const char *name, c
                               (char *)NULL);
     if (o.filter != NULL && !nbj__subject_is_filter(nbj_str(o.filter)))
         return nbj__stream_op_fail(NBJ_E_BAD_SUBJECT, error);
-    nbj_status st = command_new(alloc, "STREAM.PURGE", name, &c, error);
-    if (st != NBJ_OK)
+    command_op *c = command_new(alloc, "STREAM.PURGE", name, &st, error);
+    if (c == NULL)
         return st;
     nbj__json_writer w = nbj__json_begin(&c->body);
     if (o.filter != NULL)
@@ -182,13 +182,13 @@ nbj_status nbj__stream_step_down_new(const nbj_allocator *alloc, const char *nam
                                      nbj__op **out, nbj_error *error)
 {
     nbj_step_down_options o;
-    command_op *c;
+    nbj_status st;
 
     *out = NULL;
     if (nbj__options_read(&o, sizeof o, who) != NBJ_OK)
         return nbj__stream_op_fail(NBJ_E_INVALID, error);
-    nbj_status st = command_new(alloc, "STREAM.LEADER.STEPDOWN", name, &c, error);
-    if (st != NBJ_OK)
+    command_op *c = command_new(alloc, "STREAM.LEADER.STEPDOWN", name, &st, error);
+    if (c == NULL)
         return st;
     if (o.preferred == NULL && o.cluster == NULL && o.tags.count == 0)
         return command_made(c, NBJ_OK, out, error);
@@ -210,13 +210,13 @@ nbj_status nbj__stream_step_down_new(const nbj_allocator *alloc, const char *nam
 nbj_status nbj__stream_peer_remove_new(const nbj_allocator *alloc, const char *name, const char *peer, nbj__op **out,
                                        nbj_error *error)
 {
-    command_op *c;
+    nbj_status st;
 
     *out = NULL;
     if (peer == NULL || *peer == '\0')
         return nbj__error_set(error, NBJ_E_INVALID, "which peer is to be removed?", (char *)NULL);
-    nbj_status st = command_new(alloc, "STREAM.PEER.REMOVE", name, &c, error);
-    if (st != NBJ_OK)
+    command_op *c = command_new(alloc, "STREAM.PEER.REMOVE", name, &st, error);
+    if (c == NULL)
         return st;
     nbj__json_writer w = nbj__json_begin(&c->body);
     nbj__json_put_text(&w, "peer", nbj_str(peer));

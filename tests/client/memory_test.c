@@ -59,6 +59,68 @@ static nbj_status do_ensure(void)
     return nbj_stream_ensure_async(s.client, NBJ_STREAM_CONFIG(.name = "S"), NULL, heard_done, &heards[0]);
 }
 
+static void heard_info(void *user, nbj_status status, const nbj_stream_info *info, const nbj_error *error)
+{
+    assert_int_equal(info != NULL, status == NBJ_OK);
+    heard_done(user, status, error);
+}
+
+static void heard_names(void *user, nbj_status status, const nbj_names *names, const nbj_error *error)
+{
+    assert_int_equal(names != NULL, status == NBJ_OK);
+    heard_done(user, status, error);
+}
+
+static void heard_list(void *user, nbj_status status, nbj_stream_iter *streams, const nbj_error *error)
+{
+    assert_int_equal(streams != NULL, status == NBJ_OK);
+    heard_done(user, status, error);
+}
+
+static void heard_purge(void *user, nbj_status status, uint64_t purged, const nbj_error *error)
+{
+    (void)purged;
+    heard_done(user, status, error);
+}
+
+static void heard_account(void *user, nbj_status status, const nbj_account_info *info, const nbj_error *error)
+{
+    assert_int_equal(info != NULL, status == NBJ_OK);
+    heard_done(user, status, error);
+}
+
+static nbj_status do_create(void)
+{
+    return nbj_stream_create_async(s.client, NBJ_STREAM_CONFIG(.name = "S", .subjects = NBJ_LIST("js.>")), NULL,
+                                   heard_info, &heards[0]);
+}
+
+static nbj_status do_info(void)
+{
+    return nbj_stream_info_of_async(s.client, "S", NBJ_STREAM_INFO(.subjects_filter = ">"), NULL, heard_info,
+                                    &heards[0]);
+}
+
+static nbj_status do_names(void)
+{
+    return nbj_stream_names_async(s.client, "a", NULL, heard_names, &heards[0]);
+}
+
+static nbj_status do_list(void)
+{
+    return nbj_stream_list_async(s.client, "a", NULL, heard_list, &heards[0]);
+}
+
+static nbj_status do_purge(void)
+{
+    return nbj_stream_purge_async(s.client, "S", NBJ_PURGE(.keep = 1), NULL, heard_purge, &heards[0]);
+}
+
+static nbj_status do_account(void)
+{
+    return nbj_account_info_of_async(s.client, NULL, heard_account, &heards[0]);
+}
+
 static nbj_status do_pull(void)
 {
     pull = (nbj_pull *)&s;
@@ -77,6 +139,9 @@ static const struct {
     { "request", do_request, false },     { "request many", do_request_many, false },
     { "flush", do_flush, false },         { "publish", do_publish, false },
     { "ensure", do_ensure, false },       { "pull", do_pull, true },
+    { "create", do_create, false },       { "info", do_info, false },
+    { "names", do_names, false },         { "list", do_list, false },
+    { "purge", do_purge, false },         { "account", do_account, false },
 };
 
 static bool try_call(size_t i, size_t n)
@@ -113,6 +178,26 @@ static void test_calls(void **state)
             n++;
         CHECK(calls[i].name, n > 0 || calls[i].fn == do_send || calls[i].fn == do_flush);
     }
+}
+
+/* What an iterator could not copy is told at its end. */
+static void test_list(void **state)
+{
+    (void)state;
+    bool failed = true;
+    served_connect(&s, NBJ_CLIENT_OPTIONS());
+    for (size_t n = 0; failed; n++) {
+        nbj_error error = { 0 };
+        size_t before = s.mem.failed;
+        s.mem.fail_at = s.mem.calls + n;
+        nbj_stream_iter *it = nbj_stream_list(s.client, "a", NBJ_CALL(.domain = "d"));
+        assert_null(nbj_stream_next(it));
+        failed = s.mem.failed > before;
+        s.mem.fail_at = TS_NEVER_FAIL;
+        assert_int_equal(nbj_stream_iter_end(it, &error), failed ? NBJ_E_NOMEM : NBJ_E_WOULD_BLOCK);
+        assert_int_equal(error.status, failed ? NBJ_E_NOMEM : NBJ_E_WOULD_BLOCK);
+    }
+    served_end(&s);
 }
 
 /* --- everything at once --- */
@@ -217,6 +302,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_calls),
+        cmocka_unit_test(test_list),
         cmocka_unit_test(test_conversation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -200,8 +200,7 @@ static inline void mini_publish(mini_server *m, const char *subject, const char 
     } else if (strcmp(subject, "$JS.API.STREAM.INFO.S") == 0 && m->has_stream) {
         mini_answer(m, reply, "{\"config\":" MINI_CONFIG "}");
     } else if (strncmp(subject, "$JS.API.STREAM.INFO.", 20) == 0) {
-        mini_answer(m, reply,
-                    "{\"error\":{\"code\":404,\"err_code\":10059,\"description\":\"stream not found\"}}");
+        mini_answer(m, reply, "{\"error\":{\"code\":404,\"err_code\":10059,\"description\":\"stream not found\"}}");
     } else if (strncmp(subject, "$JS.API.STREAM.CREATE.", 22) == 0) {
         mini_answer(m, reply,
                     "{\"error\":{\"code\":400,\"err_code\":10058,\"description\":\"stream name already in use\"}}");

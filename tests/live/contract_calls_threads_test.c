@@ -136,6 +136,8 @@ static void calls_with_answers(scene *s)
 static void jetstream_calls(scene *s)
 {
     nbj_publish_result result;
+    nbj_stream_info *info = NULL;
+    nbj_account_info *account = NULL;
 
     expect(s, "publish", nbj_publish(s->client, "k.x", nbj_str("x"), NULL, &result), NBJ_OK);
     expect(s, "publish_async", nbj_publish_async(s->client, "k.x", nbj_str("x"), NULL, no_result, NULL), NBJ_OK);
@@ -145,6 +147,13 @@ static void jetstream_calls(scene *s)
                              NBJ_STREAM_CONFIG(.name = "K", .subjects = NBJ_LIST("k.>"), .storage = NBJ_STORAGE_MEMORY),
                              NULL, NULL),
            NBJ_OK);
+    expect(s, "stream_info_of", nbj_stream_info_of(s->client, "K", NULL, NULL, &info, NULL), NBJ_OK);
+    nbj_stream_info_release(info);
+    nbj_stream_iter *it = nbj_stream_list(s->client, NULL, NULL);
+    expect(s, "stream_next", nbj_stream_next(it) != NULL ? NBJ_OK : NBJ_E_NOT_FOUND, NBJ_OK);
+    expect(s, "stream_iter_end", nbj_stream_iter_end(it, NULL), NBJ_OK);
+    expect(s, "account_info_of", nbj_account_info_of(s->client, NULL, &account, NULL), NBJ_OK);
+    nbj_account_info_release(account);
     if (s->pull != NULL)
         (void)nbj_pull_state_of(s->pull);
 }
