@@ -194,12 +194,9 @@ static void tell(const note *n, const note *before, nbj_publish_result *r)
     n->fn(n->user, r);
 }
 
-static_assert(offsetof(nbj_publish_options, error) + sizeof((nbj_publish_options *)0)->error ==
-                      sizeof(nbj_publish_options) &&
+static_assert(offsetof(nbj_publish_options, error) + sizeof(nbj_error *) == sizeof(nbj_publish_options) &&
                   offsetof(nbj_schedule, reserved) + sizeof((nbj_schedule *)0)->reserved == sizeof(nbj_schedule),
               "no padding at the end: a field added there must be seen in struct_size");
-static_assert(NBJ_RETRIES_NONE == NBJ__RETRIES_NONE && NBJ_RETRIES_UNTIL_TIMEOUT == NBJ__RETRIES_UNTIL_TIMEOUT,
-              "the same numbers");
 
 #define AT_ONCE 64u /* callbacks between two looks at the lock */
 
@@ -374,6 +371,8 @@ static nbj_status publish_with_lines(publishing *p, const nbj_publish_options *o
     p->msg.more_count = lines.count;
     p->msg.feature = (uint8_t)lines.feature;
     st = publish(p, may_wait);
+    p->msg.more = NULL; /* they end here */
+    p->msg.more_count = 0;
     return st == NBJ_OK ? st : explain(error, st);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What servers know, and what differs. */
-#include "base/time_text.h"
+#include "base/rfc3339.h"
 #include "js/fields.h"
 
 #define VALUE_MAX 60u /* octets of a value in an error */
@@ -98,7 +98,7 @@ static bool is_same_time(const nbj__json *a, const nbj__json *b)
 {
     int64_t x, y;
 
-    return nbj__time_text_parse(nbj__json_value_text(a), &x) && nbj__time_text_parse(nbj__json_value_text(b), &y) &&
+    return nbj__rfc3339_parse(nbj__json_value_text(a), &x) && nbj__rfc3339_parse(nbj__json_value_text(b), &y) &&
            x == y;
 }
 

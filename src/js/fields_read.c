@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From JSON to structs. */
-#include "base/time_text.h"
+#include "base/rfc3339.h"
 #include "js/fields_int.h"
 
 static nbj_status read_texts(const nbj__json *from, nbj__arena *arena, nbj__value *v)
@@ -91,7 +91,7 @@ static uint64_t read_time(nbj_bytes text)
 {
     int64_t ns = 0;
 
-    return nbj__time_text_parse(text, &ns) && ns > 0 ? (uint64_t)ns : 0;
+    return nbj__rfc3339_parse(text, &ns) && ns > 0 ? (uint64_t)ns : 0;
 }
 
 static int32_t narrow(int64_t n)

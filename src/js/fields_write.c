@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From structs to JSON. */
 #include "base/options.h"
-#include "base/time_text.h"
+#include "base/rfc3339.h"
 #include "js/fields_int.h"
 #include "wire/subject.h"
 
@@ -59,7 +59,7 @@ static void refuse(writing *x, const char *name)
 
 static void write_number(writing *x, const nbj__field *f, nbj__value v)
 {
-    char text[NBJ__TIME_TEXT_MAX];
+    char text[NBJ__RFC3339_SIZE];
 
     switch (f->kind) {
     case NBJ__FIELD_I32:
@@ -81,8 +81,7 @@ static void write_number(writing *x, const nbj__field *f, nbj__value v)
     if (ns > INT64_MAX) {
         refuse(x, f->json);
     } else if (f->kind == NBJ__FIELD_TIME) {
-        nbj__time_text_format(text, (int64_t)ns);
-        nbj__json_put_text(x->w, f->json, nbj_str(text));
+        nbj__json_put_text(x->w, f->json, nbj__rfc3339_format(text, (int64_t)ns));
     } else {
         nbj__json_put_u64(x->w, f->json, ns);
     }

@@ -226,7 +226,7 @@ static nbj_status with_headers(nbj__outgoing *m, nbj_bytes id, const nbj__publis
 
 static uint32_t retries_of(uint32_t wanted)
 {
-    return wanted == 0 ? RETRIES : wanted == NBJ__RETRIES_NONE ? 0 : wanted;
+    return wanted == 0 ? RETRIES : wanted == NBJ_RETRIES_NONE ? 0 : wanted;
 }
 
 /* What came of writing the next message's frame to the end of |frames|, which was at |before|; |size| of its octets are

@@ -24,6 +24,8 @@
 #include "js/publish_streams.h"
 #include "js/template.h"
 
+#include <nbj/publish.h>
+
 typedef enum nbj__publish_state {
     NBJ__PUBLISH_WAITING = 1,
     NBJ__PUBLISH_SENT,
@@ -100,9 +102,6 @@ typedef struct nbj__publisher {
     size_t ordered_open, ordered_paused;
 } nbj__publisher;
 
-#define NBJ__RETRIES_NONE UINT32_MAX
-#define NBJ__RETRIES_UNTIL_TIMEOUT (UINT32_MAX - 1u)
-
 typedef struct nbj__publish {
     nbj__outgoing msg;      /* its reply is ours to set */
     nbj_bytes msg_id;       /* empty: one is made */
@@ -113,7 +112,7 @@ typedef struct nbj__publish {
     bool ordered;
     bool counts;
     uint8_t feature;   /* nbj__feature */
-    uint32_t retries;  /* 0: two; or one of the above */
+    uint32_t retries;  /* 0: two; or NBJ_RETRIES_… */
     uint64_t retry_ns; /* 0: 250 ms */
     nbj_time deadline;
     nbj__publish_user user;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "js/publish_headers.h"
 
+#include "base/rfc3339.h"
 #include "base/text.h"
 #include "wire/subject.h"
 
@@ -108,40 +109,12 @@ static void add_ttl(maker *m, const char *name, const char *option, uint64_t ns)
     add(m, name, end(m, &t));
 }
 
-static void add_two_digits(nbj__text *t, uint64_t n, const char *before)
-{
-    nbj__text_add(t, before);
-    if (n < 10)
-        nbj__text_add(t, "0");
-    nbj__text_add_u64(t, n);
-}
-
-/* A time since 1970 as RFC 3339 has it. The civil calendar repeats every 400 years, of which each begins on March 1st here,
- * so that a leap day is the last of its year. */
+/* Times behind the year 2262 are the last moment of what can be written. */
 static void add_time(nbj__text *t, uint64_t unix_ns)
 {
-    uint64_t seconds = unix_ns / SECOND;
-    uint64_t day = seconds / 86400 + 719468; /* since March 1st of the year 0 */
-    uint64_t era = day / 146097;
-    uint64_t of_era = day % 146097;
-    uint64_t year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
-    uint64_t of_year = of_era - (365 * year + year / 4 - year / 100);
-    uint64_t month = (5 * of_year + 2) / 153; /* 0: March */
+    char text[NBJ__RFC3339_SIZE];
 
-    nbj__text_add_u64(t, era * 400 + year + (month >= 10));
-    add_two_digits(t, month < 10 ? month + 3 : month - 9, "-");
-    add_two_digits(t, of_year - (153 * month + 2) / 5 + 1, "-");
-    add_two_digits(t, seconds % 86400 / 3600, "T");
-    add_two_digits(t, seconds % 3600 / 60, ":");
-    add_two_digits(t, seconds % 60, ":");
-    uint64_t fraction = unix_ns % SECOND;
-    if (fraction > 0) {
-        nbj__text_add(t, ".");
-        for (uint64_t place = SECOND / 10; place > fraction; place /= 10)
-            nbj__text_add(t, "0");
-        nbj__text_add_u64(t, fraction);
-    }
-    nbj__text_add(t, "Z");
+    nbj__text_add_bytes(t, nbj__rfc3339_format(text, unix_ns < INT64_MAX ? (int64_t)unix_ns : INT64_MAX));
 }
 
 /* --- options --- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "js/stream_info.h"
 
-#include "base/time_text.h"
+#include "base/rfc3339.h"
 #include "js/stream_config.h"
 
 #include <stdatomic.h>
@@ -30,7 +30,7 @@ static uint64_t time_of(const nbj__json *o, const char *name)
 {
     int64_t ns = 0;
 
-    return nbj__time_text_parse(nbj__json_text(o, name), &ns) && ns > 0 ? (uint64_t)ns : 0;
+    return nbj__rfc3339_parse(nbj__json_text(o, name), &ns) && ns > 0 ? (uint64_t)ns : 0;
 }
 
 /* --- making and giving back --- */

@@ -159,7 +159,7 @@ static void test_retries(void **state)
     static const struct {
         uint32_t retries;
         unsigned sent;
-    } cases[] = { { 0, 3 }, { 1, 2 }, { 7, 8 }, { NBJ__RETRIES_NONE, 1 }, { NBJ__RETRIES_UNTIL_TIMEOUT, 120 } };
+    } cases[] = { { 0, 3 }, { 1, 2 }, { 7, 8 }, { NBJ_RETRIES_NONE, 1 }, { NBJ_RETRIES_UNTIL_TIMEOUT, 120 } };
     for (size_t i = 0; i < COUNT(cases); i++) {
         begin();
         assert_int_equal(publish_as((nbj__publish){ .no_id = true, .retries = cases[i].retries }, "x"), NBJ_OK);
@@ -169,7 +169,7 @@ static void test_retries(void **state)
     }
     open_with(NULL, NULL); /* "none" holds for a new connection, too */
     fix_shake(&f, FIX_INFO);
-    assert_int_equal(publish_as((nbj__publish){ .no_id = true, .retries = NBJ__RETRIES_NONE }, "x"), NBJ_OK);
+    assert_int_equal(publish_as((nbj__publish){ .no_id = true, .retries = NBJ_RETRIES_NONE }, "x"), NBJ_OK);
     refuse(0, 0);
     OUTCOMES("0 REJECTED E_NO_STREAM");
     end();
