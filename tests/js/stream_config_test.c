@@ -104,7 +104,7 @@ static const nbj_stream_config *everything(void)
     "\"max_consumers\":6,\"max_msgs\":1,\"max_bytes\":2,\"max_age\":3,\"max_msgs_per_subject\":7,\"max_msg_size\":8,"   \
     "\"discard\":\"new\",\"discard_new_per_subject\":true,\"storage\":\"memory\",\"num_replicas\":5,\"no_ack\":true,"   \
     "\"duplicate_window\":4,\"placement\":{\"cluster\":\"east\",\"tags\":[\"ssd\",\"eu\"]},\"mirror\":{\"name\":\"M\"," \
-    "\"opt_start_seq\":9},\"sources\":[{\"name\":\"A\",\"opt_start_time\":\"2026-01-02T03:04:05.120000000Z\","          \
+    "\"opt_start_seq\":9},\"sources\":[{\"name\":\"A\",\"opt_start_time\":\"2026-01-02T03:04:05.12Z\","                 \
     "\"filter_subject\":\"a.b\",\"external\":{\"api\":\"$JS.hub.API\",\"deliver\":\"deliver\"}},{\"name\":\"B\","       \
     "\"subject_transforms\":[{\"src\":\"x.*\",\"dest\":\"y.$1\"},{\"src\":\"z\",\"dest\":\"\"}],\"consumer\":{"         \
     "\"name\":\"C\",\"deliver_subject\":\"d.c\"}}],\"sealed\":true,\"deny_delete\":true,\"deny_purge\":true,"           \
