@@ -4,7 +4,7 @@
 #include "client/client_int.h"
 
 #include "base/heap.h"
-#include "client/options.h"
+#include "base/options.h"
 #include "js/advisory.h"
 #include "wire/subject.h"
 

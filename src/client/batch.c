@@ -3,8 +3,8 @@
 #include "client/sender.h"
 
 #include "base/heap.h"
+#include "base/options.h"
 #include "base/text.h"
-#include "client/options.h"
 #include "driver/os.h"
 #include "js/batch.h"
 #include "js/gate.h"

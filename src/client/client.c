@@ -3,8 +3,8 @@
 #include "client/client_int.h"
 
 #include "base/heap.h"
+#include "base/options.h"
 #include "base/text.h"
-#include "client/options.h"
 #include "driver/os.h"
 #include "driver/registers.h"
 

@@ -6,7 +6,8 @@
  *   wait.c      entering, leaving, waiting      call.c     calls that wait for an answer
  *   ask.c       calls to JetStream's API
  *   pubsub.c    sending and subscriptions       request.c  requests and flushes
- *   publish.c   JetStream publishes             stream.c, stream_list.c, account.c, stored.c, consumer.c
+ *   publish.c   JetStream publishes             results.c  their outcomes
+ *   stream.c, stream_list.c, account.c, stored.c, consumer.c
  *   sender.c    what batch.c and bulk.c share
  *   advisory.c  subscriptions to advisories     transfer.c, snapshot.c, restore.c: streams to and from backups
  *
@@ -174,6 +175,13 @@ nbj_status nbj__client_ask_async(nbj_client *c, nbj__op *op, const nbj_call_opti
 
 /* --- the others --- */
 
+/* results.c */
+nbj_status nbj__client_need_results(nbj_client *c); /* with threads: there is room for them; NBJ_E_NOMEM */
+void nbj__client_keep_result(nbj__results *results, const nbj__publish_result *r);
+void nbj__client_fill_result(nbj_publish_result *to, const nbj__publish_result *r);
+bool nbj__client_results_are_told(const nbj_client *c);
+void nbj__client_results_free(nbj_client *c);
+
 /* events.c */
 void nbj__client_on_event(void *user, const nbj__event *ev, nbj_time now);
 void nbj__client_run_events(nbj__task *task);
@@ -201,8 +209,6 @@ nbj_bytes nbj__client_sub_subject(const nbj__sub *core);
 
 /* publish.c */
 void nbj__client_on_result(nbj_client *c, const nbj__publish_result *r);
-bool nbj__client_results_are_told(const nbj_client *c);
-void nbj__client_results_free(nbj_client *c);
 
 /* sender.c */
 bool nbj__client_senders_on_event(nbj_client *c, const nbj__event *ev, nbj_time now); /* true: it was for one of them */

@@ -2,7 +2,7 @@
 #include "client/client_int.h"
 
 #include "base/heap.h"
-#include "client/options.h"
+#include "base/options.h"
 #include "driver/os.h"
 
 #define TURN_NS NBJ_MILLIS(1) /* of callbacks of one subscription, while others have messages too */

@@ -2,7 +2,7 @@
 #include "client/client_int.h"
 
 #include "base/heap.h"
-#include "client/options.h"
+#include "base/options.h"
 #include "driver/os.h"
 
 #define TIMEOUT_NS NBJ_SECONDS(5)

@@ -5,8 +5,8 @@
 #include "client/transfer.h"
 
 #include "base/heap.h"
+#include "base/options.h"
 #include "base/text.h"
-#include "client/options.h"
 #include "driver/backup_files.h"
 #include "driver/os.h"
 
@@ -371,8 +371,10 @@ nbj_status nbj_stream_restore(nbj_client *client, const char *path, const nbj_re
     nbj__backup_reader reader = { 0 };
     nbj__transfer t;
 
-    info = info != NULL ? info : &unasked;
-    error = error != NULL ? error : &unwanted;
+    if (info == NULL)
+        info = &unasked;
+    if (error == NULL)
+        error = &unwanted;
     *info = (nbj_snapshot_info){ 0 };
     if (nbj__options_read(&o, sizeof o, how) != NBJ_OK || path == NULL || path[0] == '\0' ||
         (o.chunk_size > 0 && (o.chunk_size < NBJ__CHUNK_MIN || o.chunk_size > NBJ__CHUNK_MAX)))
@@ -398,7 +400,8 @@ nbj_status nbj_snapshot_check(const char *path, nbj_snapshot_info *info, nbj_err
     uint8_t at[16384];
     size_t len = 1;
 
-    error = error != NULL ? error : &unwanted;
+    if (error == NULL)
+        error = &unwanted;
     *info = (nbj_snapshot_info){ 0 };
     if (path == NULL || path[0] == '\0')
         return nbj__error_set(error, NBJ_E_INVALID, nbj_strerror(NBJ_E_INVALID), (char *)NULL);

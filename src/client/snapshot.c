@@ -3,7 +3,7 @@
  * leads is bounded by the server's window. */
 #include "client/transfer.h"
 
-#include "client/options.h"
+#include "base/options.h"
 #include "driver/backup_files.h"
 #include "wire/subject.h"
 
@@ -109,8 +109,10 @@ nbj_status nbj_stream_snapshot(nbj_client *client, const char *stream, const cha
     nbj_snapshot_options o;
     nbj__transfer t;
 
-    info = info != NULL ? info : &unasked;
-    error = error != NULL ? error : &unwanted;
+    if (info == NULL)
+        info = &unasked;
+    if (error == NULL)
+        error = &unwanted;
     *info = (nbj_snapshot_info){ 0 };
     if (nbj__options_read(&o, sizeof o, how) != NBJ_OK || !is_legal(&o) || path == NULL || path[0] == '\0' ||
         !nbj__name_is_legal(nbj_str(stream)))

@@ -2,8 +2,8 @@
 #include "client/client_int.h"
 
 #include "base/heap.h"
+#include "base/options.h"
 #include "base/text.h"
-#include "client/options.h"
 #include "js/stored_op.h"
 #include "wire/subject.h"
 

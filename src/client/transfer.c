@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/transfer.h"
 
+#include "base/options.h"
 #include "base/text.h"
-#include "client/options.h"
 #include "driver/os.h"
 
 #define STALL_NS NBJ_SECONDS(10)

@@ -122,7 +122,7 @@ static nbj_status need_place(nbj__batch *b)
     if (b->count == 1u << MEMBER_BITS)
         return NBJ_E_FULL;
     nbj__batch_member **more =
-        nbj__realloc(nbj__session_alloc(b->session), b->members, b->cap * sizeof *more, cap * sizeof *more);
+        nbj__realloc(nbj__session_alloc(b->session), b->members, b->cap * sizeof(void *), cap * sizeof(void *));
     if (more == NULL)
         return NBJ_E_NOMEM;
     b->members = more;

@@ -98,8 +98,7 @@ static bool is_same_time(const nbj__json *a, const nbj__json *b)
 {
     int64_t x, y;
 
-    return nbj__rfc3339_parse(nbj__json_value_text(a), &x) && nbj__rfc3339_parse(nbj__json_value_text(b), &y) &&
-           x == y;
+    return nbj__rfc3339_parse(nbj__json_value_text(a), &x) && nbj__rfc3339_parse(nbj__json_value_text(b), &y) && x == y;
 }
 
 /* Whether |has| has all that |want| has. */

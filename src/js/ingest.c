@@ -254,19 +254,26 @@ static void start(nbj__ingest *g, nbj_time now)
     }
 }
 
+/* The server that we are connected to does not have it. */
+static bool is_too_new(nbj__ingest *g)
+{
+    return nbj__session_phase(g->session) == NBJ__PHASE_READY &&
+           nbj__gate_check_server(g->session, NBJ__FEATURE_FAST_INGEST, &g->result.error) != NBJ_OK;
+}
+
 /* What is next when no batch is under way. */
 void nbj__ingest_begin(nbj__ingest *g, nbj_time now)
 {
+    bool is_empty = nbj__ingest_window_is_empty(&g->window);
+
     assert(!nbj__ingest_is_at_server(g));
-    if (g->is_failing || (g->is_finishing && nbj__ingest_window_is_empty(&g->window))) {
+    if (g->is_failing || (is_empty ? g->is_finishing : is_too_new(g))) {
         nbj__ingest_end(g);
-    } else if (nbj__ingest_window_is_empty(&g->window)) {
+    } else if (is_empty) {
         if (g->state != NBJ__INGEST_IDLE)
             nbj__ingest_set_state(g, NBJ__INGEST_IDLE);
     } else if (nbj__session_phase(g->session) != NBJ__PHASE_READY) {
         wait_until(g, NBJ_TIME_NEVER);
-    } else if (nbj__gate_check_server(g->session, NBJ__FEATURE_FAST_INGEST, &g->result.error) != NBJ_OK) {
-        nbj__ingest_end(g);
     } else {
         if (g->state != NBJ__INGEST_WAITING)
             nbj__ingest_set_state(g, NBJ__INGEST_WAITING);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Option structs of other versions, and what a client says about bad options: client/options.h, nbj/options.h. */
-#include "client/options.h"
+/* Option structs of other versions, and what a client says about bad options: base/options.h, nbj/options.h. */
+#include "base/options.h"
 
 #include "support/alloc_fail.h"
 #include "support/check.h"
