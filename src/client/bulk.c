@@ -271,11 +271,13 @@ typedef struct adding {
     nbj_status status;
 } adding;
 
+/* While all goes well the time is not looked at: when the server was last heard is near enough. */
 static bool is_added(void *arg)
 {
     adding *a = arg;
+    nbj__ingest *g = &a->bulk->core;
 
-    a->status = nbj__ingest_add(&a->bulk->core, &a->msg, nbj__os_now());
+    a->status = nbj__ingest_add(g, &a->msg, g->state == NBJ__INGEST_RUNNING ? g->heard_at : nbj__os_now());
     return a->status != NBJ_E_WOULD_BLOCK;
 }
 
