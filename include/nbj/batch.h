@@ -58,7 +58,8 @@ NBJ_API NBJ_CHECKED nbj_status nbj_batch_begin(nbj_client *client, const nbj_bat
 /** Adds a message, which is copied. Sends nothing.
  *  @param options  Headers and expectations, and the id if one is given: none is made, since a batch as a whole is stored
  *                  once. What a server does not allow in a batch it refuses at the commit (an expected last message id;
- *                  an expected last sequence behind the first message). timeout_ns is not looked at. NULL: none.
+ *                  an expected last sequence behind the first message). How to send (timeout_ns, ordered, retries, no_wait)
+ *                  is not looked at. NULL: none.
  *  @retval NBJ_E_FULL   max_bytes is reached; the batch is as it was.
  *  @retval NBJ_E_STATE  It was committed.
  *  @return otherwise as nbj_send(). */

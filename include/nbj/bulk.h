@@ -79,7 +79,8 @@ NBJ_API NBJ_CHECKED nbj_status nbj_bulk_open(nbj_client *client, const nbj_bulk_
 /** Adds a message, which is copied, and sent as soon as the server lets it. All subjects must belong to one stream. While
  *  max_messages or max_bytes are not known to be stored it waits for room, for timeout_ns at most; under an event loop and
  *  in callbacks it returns NBJ_E_WOULD_BLOCK instead, and on_room will be called.
- *  @param options  Headers, expectations and id. timeout_ns is not looked at. NULL: none.
+ *  @param options  Headers, expectations, id and no_wait. How else to send (timeout_ns, ordered, retries) is not looked
+ *                  at. NULL: none.
  *  @retval NBJ_OK         It will be stored, or the bulk ends with an error.
  *  @retval NBJ_E_FULL     It is larger than max_bytes.
  *  @retval NBJ_E_TIMEOUT  There was no room in time.

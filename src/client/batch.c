@@ -187,18 +187,22 @@ nbj_status nbj_batch_begin(nbj_client *client, const nbj_batch_options *options,
 nbj_status nbj_batch_add(nbj_batch *batch, const char *subject, nbj_bytes data, const nbj_publish_options *options)
 {
     nbj_publish_options o;
-    nbj_header headers[NBJ__SENDER_HEADERS];
-    nbj__outgoing m;
+    nbj_client *c = batch->sender.client;
+    nbj__sender_room room;
+    nbj__outgoing m = { .subject = nbj_str(subject), .payload = data };
+    nbj__feature feature = NBJ__FEATURE_ATOMIC_BATCH;
 
     nbj_status st = nbj__options_read(&o, sizeof o, options);
     if (st == NBJ_OK)
-        st = nbj__sender_message(subject, data, &o, headers, &m);
-    if (st == NBJ_OK)
-        st = nbj__client_enter(batch->sender.client);
+        st = nbj__client_enter(c);
     if (st != NBJ_OK)
         return st;
-    st = nbj__batch_add(&batch->core, &m);
-    nbj__client_leave(batch->sender.client);
+    st = nbj__sender_message(c, &o, &room, &m, &feature);
+    if (st == NBJ_OK)
+        st = nbj__batch_add(&batch->core, &m);
+    if (st == NBJ_OK && nbj__gate_level(feature) > nbj__gate_level(batch->core.feature))
+        batch->core.feature = feature;
+    nbj__client_leave(c);
     return st;
 }
 

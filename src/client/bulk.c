@@ -282,14 +282,14 @@ static bool is_added(void *arg)
 }
 
 /* Adds when there is room. With the lock. */
-static nbj_status add(nbj_bulk *b, const nbj__outgoing *m)
+static nbj_status add(nbj_bulk *b, const nbj__outgoing *m, bool no_wait)
 {
     nbj_client *c = b->sender.client;
     adding a = { b, *m, NBJ_OK };
 
     if (is_added(&a))
         return a.status;
-    if (!nbj__client_has_threads(c) || nbj__client_is_in_callback(c)) {
+    if (no_wait || !nbj__client_has_threads(c) || nbj__client_is_in_callback(c)) {
         b->wants_room = b->on_room != NULL;
         return a.status;
     }
@@ -311,20 +311,20 @@ nbj_status nbj_bulk_add(nbj_bulk *bulk, const char *subject, nbj_bytes data, con
 {
     nbj_client *c = bulk->sender.client;
     nbj_publish_options o;
-    nbj_header headers[NBJ__SENDER_HEADERS];
-    nbj__outgoing m;
+    nbj__sender_room room;
+    nbj__outgoing m = { .subject = nbj_str(subject), .payload = data };
     char id[ID_LEN + 1];
 
     nbj_status st = nbj__options_read(&o, sizeof o, options);
-    make_id(bulk, &o, id);
-    if (st == NBJ_OK)
-        st = nbj__sender_message(subject, data, &o, headers, &m);
     if (st == NBJ_OK)
         st = nbj__client_enter(c);
     if (st != NBJ_OK)
         return st;
     nbj__ingest_state before = bulk->core.state;
-    st = add(bulk, &m);
+    make_id(bulk, &o, id);
+    st = nbj__sender_message(c, &o, &room, &m, NULL); /* no option needs a newer server than the bulk itself */
+    if (st == NBJ_OK)
+        st = add(bulk, &m, o.no_wait);
     nbj__sender_changed(&bulk->sender);
     return bulk->core.state == before ? nbj__client_leave_sent(c, st) : nbj__client_leave_changed(c, st);
 }

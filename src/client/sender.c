@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/sender.h"
 
+#include "base/text.h"
+#include "client/options.h"
+
 #define FOR_EACH_SENDER(c, s)                                                   \
     for (nbj__sender *s = sender_of(nbj__list_first(&(c)->senders)); s != NULL; \
          s = sender_of(nbj__list_after(&(c)->senders, &s->node)))
@@ -166,19 +169,48 @@ bool nbj__client_senders_are_idle(const nbj_client *c)
 
 /* --- messages --- */
 
-nbj_status nbj__sender_message(const char *subject, nbj_bytes data, const nbj_publish_options *o,
-                               nbj_header headers[NBJ__SENDER_HEADERS], nbj__outgoing *m)
+/* The headers that |o|'s other options stand for. */
+static nbj_status make_lines(const nbj_client *c, const nbj_publish_options *o, nbj__sender_room *room)
+{
+    nbj_publish_options own = *o;
+    const nbj__info *info = nbj__session_info(c->session);
+    nbj__js_where where = { .version = { 0 } };
+
+    if (nbj__options_read(&room->schedule, sizeof room->schedule, o->schedule) != NBJ_OK)
+        return nbj__error_set(o->error, NBJ_E_INVALID, nbj_strerror(NBJ_E_INVALID), (char *)NULL);
+    if (o->schedule != NULL)
+        own.schedule = &room->schedule;
+    if (info != NULL)
+        where.version = nbj__version_parse(info->version);
+    return nbj__publish_lines_make(&room->lines, &own, &where, o->error);
+}
+
+static size_t add(nbj_header *to, size_t n, const nbj_header *from, size_t count)
+{
+    if (count > 0)
+        memcpy(to + n, from, count * sizeof *to);
+    return n + count;
+}
+
+nbj_status nbj__sender_message(const nbj_client *c, const nbj_publish_options *o, nbj__sender_room *room,
+                               nbj__outgoing *m, nbj__feature *feature)
 {
     size_t n = 0;
 
-    *m = (nbj__outgoing){ .subject = nbj_str(subject), .payload = data };
-    if (o->header_count > NBJ__SENDER_HEADERS - 1)
-        return NBJ_E_BAD_HEADER;
+    if (o->header_count > NBJ__SENDER_HEADERS - NBJ__PUBLISH_LINES_MAX - 1)
+        return nbj__error_set(o->error, NBJ_E_BAD_HEADER, "too many headers", (char *)NULL);
     if (o->msg_id != NULL)
-        headers[n++] = (nbj_header){ nbj_str("Nats-Msg-Id"), nbj_str(o->msg_id) };
-    if (o->header_count > 0)
-        memcpy(headers + n, o->headers, o->header_count * sizeof *headers);
-    m->headers = headers;
-    m->header_count = n + o->header_count;
+        room->headers[n++] = (nbj_header){ nbj_str("Nats-Msg-Id"), nbj_str(o->msg_id) };
+    n = add(room->headers, n, o->headers, o->header_count);
+    if (nbj__publish_has_lines(o)) {
+        nbj_status st = make_lines(c, o, room);
+        if (st != NBJ_OK)
+            return st;
+        n = add(room->headers, n, room->lines.items, room->lines.count);
+        if (feature != NULL)
+            *feature = room->lines.feature;
+    }
+    m->headers = room->headers;
+    m->header_count = n;
     return NBJ_OK;
 }

@@ -6,6 +6,7 @@
 #define NBJ_CLIENT_SENDER_H
 
 #include "client/client_int.h"
+#include "js/publish_headers.h"
 
 typedef struct nbj__sender nbj__sender;
 
@@ -43,11 +44,19 @@ void nbj__sender_changed(nbj__sender *s);
 /* Whether its callbacks still run; within tell. */
 bool nbj__sender_may_tell(const nbj__sender *s);
 
-#define NBJ__SENDER_HEADERS 64u /* of one message */
+#define NBJ__SENDER_HEADERS (64u + NBJ__PUBLISH_LINES_MAX) /* of one message */
 
-/* The message that the program means, |headers| being storage for its headers: the id, if it gives one, and its own.
- * NBJ_E_BAD_HEADER: too many. */
-nbj_status nbj__sender_message(const char *subject, nbj_bytes data, const nbj_publish_options *o,
-                               nbj_header headers[NBJ__SENDER_HEADERS], nbj__outgoing *m);
+/* What a message is made of, as long as it is not copied. */
+typedef struct nbj__sender_room {
+    nbj_header headers[NBJ__SENDER_HEADERS];
+    nbj__publish_lines lines;
+    nbj_schedule schedule;
+} nbj__sender_room;
+
+/* The message that the program means: its headers are the id, if it gives one, its own, and those that |o| stands for.
+ * With the lock. *|feature| (may be NULL): the newest that they need of a server. NBJ_E_BAD_HEADER: too many; otherwise as
+ * nbj__publish_lines_make, and |o->error| says more. */
+nbj_status nbj__sender_message(const nbj_client *c, const nbj_publish_options *o, nbj__sender_room *room,
+                               nbj__outgoing *m, nbj__feature *feature);
 
 #endif

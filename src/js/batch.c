@@ -2,7 +2,6 @@
 #include "js/batch.h"
 
 #include "base/text.h"
-#include "js/gate.h"
 
 #include <assert.h>
 
@@ -50,6 +49,7 @@ void nbj__batch_init(nbj__batch *b, nbj__session *session, size_t max_bytes, uin
     *b = (nbj__batch){ .session = session,
                        .observer = observer,
                        .numbers = numbers,
+                       .feature = NBJ__FEATURE_ATOMIC_BATCH,
                        .max_bytes = max_bytes > 0 ? max_bytes : (size_t)NBJ_MIB(64),
                        .deadline = NBJ_TIME_NEVER,
                        .retry_at = NBJ_TIME_NEVER };
@@ -299,7 +299,7 @@ static void begin(nbj__batch *b, nbj_time now)
     b->retry_at = NBJ_TIME_NEVER;
     if (nbj__session_phase(b->session) != NBJ__PHASE_READY)
         return;
-    if (nbj__gate_check_server(b->session, NBJ__FEATURE_ATOMIC_BATCH, &why) != NBJ_OK) {
+    if (nbj__gate_check_server(b->session, b->feature, &why) != NBJ_OK) {
         reject(b, 0, &why);
         return;
     }

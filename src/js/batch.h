@@ -17,6 +17,7 @@
 
 #include "conn/session.h"
 #include "js/batch_reply.h"
+#include "js/gate.h"
 #include "js/publish.h"
 
 typedef enum nbj__batch_state {
@@ -49,6 +50,7 @@ typedef struct nbj__batch {
     nbj__batch_state state;
     nbj__batch_member **members;
     size_t count, cap;
+    nbj__feature feature;    /* the newest that its messages need of a server */
     size_t bytes, max_bytes; /* of members; the latter 0: 64 MiB */
     uint32_t number;         /* of the present beginning */
     char id[NBJ__BATCH_ID];

@@ -206,26 +206,36 @@ static void test_too_many_at_once(void **state)
     nbj_batch_release(b);
 }
 
-static void test_expectations_that_hold(void **state)
+static void test_options(void **state)
 {
-    nbj_header first = { nbj_str("Nats-Expected-Last-Sequence"), nbj_str("1") };
-    nbj_header second = { nbj_str("Nats-Expected-Last-Subject-Sequence"), nbj_str("0") };
     nbj_client *c = open_one();
     nbj_batch_result r;
+    nbj_error error = { 0 };
 
     (void)state;
     if (!has_batches())
         return;
-    make_stream(c, "HOLD", "hold.>", ",\"allow_atomic\":true");
+    make_stream(c, "HOLD", "hold.>", ",\"allow_atomic\":true,\"allow_msg_ttl\":true");
     assert_int_equal(nbj_publish(c, "hold.x", none, NULL, NULL), NBJ_OK);
     nbj_batch *b = begin(c);
-    assert_int_equal(nbj_batch_add(b, "hold.a", none, NBJ_PUBLISH(.headers = &first, .header_count = 1)), NBJ_OK);
-    assert_int_equal(
-        nbj_batch_add(b, "hold.b", none, NBJ_PUBLISH(.headers = &second, .header_count = 1, .msg_id = "an-id")),
-        NBJ_OK);
+    assert_int_equal(nbj_batch_add(b, "hold.a", none, NBJ_PUBLISH(.expect_last_sequence = 1, .expect_stream = "HOLD")),
+                     NBJ_OK);
+    assert_int_equal(nbj_batch_add(b, "hold.b", none,
+                                   NBJ_PUBLISH(.expect_subject_sequence = NBJ_EXPECT_NONE_YET, .msg_id = "an-id",
+                                               .ttl_ns = NBJ_SECONDS(60))),
+                     NBJ_OK);
+    assert_int_equal(nbj_batch_add(b, "hold.b", none, NBJ_PUBLISH(.ttl_ns = 1, .error = &error)), NBJ_E_INVALID);
+    assert_int_equal(error.status, NBJ_E_INVALID);
     assert_int_equal(nbj_batch_commit(b, &r), NBJ_OK);
     assert_true(r.ack.sequence == 3);
     nbj_batch_release(b);
+    assert_non_null(strstr(api(c, "STREAM.MSG.GET.HOLD", "{\"seq\":3}"), "\"hdrs\":\""));
+    b = begin(c); /* it holds no more */
+    assert_int_equal(nbj_batch_add(b, "hold.a", none, NBJ_PUBLISH(.expect_last_sequence = 1)), NBJ_OK);
+    add(b, "hold.a", "x");
+    assert_int_equal(nbj_batch_commit(b, &r), NBJ_E_WRONG_LAST_SEQUENCE);
+    nbj_batch_release(b);
+    assert_true(stored_in(c, "HOLD") == 3);
 }
 
 /* -- callbacks -- */
@@ -421,7 +431,7 @@ int main(void)
         cmocka_unit_test_teardown(test_refused, end_test),
         cmocka_unit_test_teardown(test_too_large, end_test),
         cmocka_unit_test_teardown(test_too_many_at_once, end_test),
-        cmocka_unit_test_teardown(test_expectations_that_hold, end_test),
+        cmocka_unit_test_teardown(test_options, end_test),
         cmocka_unit_test_teardown(test_callback, end_test),
         cmocka_unit_test_teardown(test_within_a_callback, end_test),
         cmocka_unit_test_teardown(test_released_before_its_outcome, end_test),

@@ -192,20 +192,13 @@ static void test_several_at_once(void **state)
 
 /* -- refused -- */
 
-static void add_with(nbj_bulk *b, const char *subject, const char *name, const char *value)
-{
-    nbj_header h = { nbj_str(name), nbj_str(value) };
-
-    assert_int_equal(nbj_bulk_add(b, subject, nbj_str("x"), NBJ_PUBLISH(.headers = &h, .header_count = 1)), NBJ_OK);
-}
-
 /* Twenty messages, the eleventh with an expectation that does not hold. */
 static nbj_status refuse_one(nbj_client *c, bool gaps_ok, nbj_bulk_result *r)
 {
     nbj_bulk *b = open_bulk(c, NBJ_BULK(.gaps_ok = gaps_ok));
 
     add_numbers(b, "ref.a", 0, 10);
-    add_with(b, "ref.a", "Nats-Expected-Last-Subject-Sequence", "4711");
+    assert_int_equal(nbj_bulk_add(b, "ref.a", none, NBJ_PUBLISH(.expect_subject_sequence = 4711)), NBJ_OK);
     for (int i = 0; i < 9; i++)
         (void)!nbj_bulk_add(b, "ref.a", none, NULL); /* the refusal may have come */
     nbj_status st = nbj_bulk_finish(b, SOON, r);
