@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/sender.h"
 
+#include "base/options.h"
 #include "base/text.h"
-#include "client/options.h"
 
 #define FOR_EACH_SENDER(c, s)                                                   \
     for (nbj__sender *s = sender_of(nbj__list_first(&(c)->senders)); s != NULL; \
