@@ -8,14 +8,14 @@
 #include "support/reference_parser.h"
 
 static const struct {
-    nbj__op op;
+    nbj__verb op;
     const char *verb;
 } ops[] = {
     { NBJ__OP_MSG, "MSG" },   { NBJ__OP_HMSG, "HMSG" }, { NBJ__OP_INFO, "INFO" }, { NBJ__OP_PING, "PING" },
     { NBJ__OP_PONG, "PONG" }, { NBJ__OP_OK, "+OK" },    { NBJ__OP_ERR, "-ERR" },
 };
 
-static const char *verb_of(nbj__op op)
+static const char *verb_of(nbj__verb op)
 {
     for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
         if (ops[i].op == op)

@@ -94,7 +94,7 @@ static nbj_status parse_line(nbj__parser *p, nbj_bytes in, const verb *v, size_t
 
     if (args.len > 0 && !nbj__is_blank(args.ptr[0]))
         return NBJ_E_PROTO; /* the CR behind the verb was not the end of the line */
-    *f = (nbj__frame){ .op = (nbj__op)v->op };
+    *f = (nbj__frame){ .op = (nbj__verb)v->op };
     p->need = line_len;
     switch (f->op) {
     case NBJ__OP_MSG:

@@ -7,7 +7,7 @@
 #include <nbj/bytes.h>
 #include <nbj/status.h>
 
-typedef enum nbj__op {
+typedef enum nbj__verb {
     NBJ__OP_MSG = 1,
     NBJ__OP_HMSG,
     NBJ__OP_INFO,
@@ -15,7 +15,7 @@ typedef enum nbj__op {
     NBJ__OP_PONG,
     NBJ__OP_OK,
     NBJ__OP_ERR,
-} nbj__op;
+} nbj__verb;
 
 /* Limits against a server that never ends a line or announces what it will not send. */
 #define NBJ__LINE_MAX 65536u                                 /* MSG, HMSG, -ERR; servers default to 4,096 */
@@ -24,7 +24,7 @@ typedef enum nbj__op {
 #define NBJ__PAYLOAD_MAX (64u * 1024u * 1024u + 64u * 1024u) /* headers and body; servers allow at most 64 MiB */
 
 typedef struct nbj__frame {
-    nbj__op op;
+    nbj__verb op;
     uint64_t sid;      /* MSG, HMSG */
     nbj_bytes subject; /* MSG, HMSG */
     nbj_bytes reply;   /* MSG, HMSG; empty: none */
