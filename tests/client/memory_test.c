@@ -54,6 +54,22 @@ static nbj_status do_publish(void)
     return nbj_publish_async(s.client, "js.x", nbj_str("x"), NULL, heard_outcome, &outcomes[0]);
 }
 
+static nbj_status do_publish_with_headers(void)
+{
+    return nbj_publish_async(s.client, "js.x", nbj_str("x"),
+                             NBJ_PUBLISH(.expect_stream = "S", .rollup = NBJ_ROLLUP_ALL), heard_outcome, &outcomes[0]);
+}
+
+static nbj_status do_pending(void)
+{
+    nbj_pending *list = (nbj_pending *)&s;
+    nbj_status st = nbj_publish_pending(s.client, &list);
+
+    assert_int_equal(list != NULL, st == NBJ_OK);
+    nbj_pending_release(list);
+    return st;
+}
+
 static nbj_status do_ensure(void)
 {
     return nbj_stream_ensure_async(s.client, NBJ_STREAM_CONFIG(.name = "S"), NULL, heard_done, &heards[0]);
@@ -135,13 +151,22 @@ static const struct {
     nbj_status (*fn)(void);
     bool may_begin; /* a failure inside is got over later, without saying so */
 } calls[] = {
-    { "subscribe", do_subscribe, false }, { "send", do_send, false },
-    { "request", do_request, false },     { "request many", do_request_many, false },
-    { "flush", do_flush, false },         { "publish", do_publish, false },
-    { "ensure", do_ensure, false },       { "pull", do_pull, true },
-    { "create", do_create, false },       { "info", do_info, false },
-    { "names", do_names, false },         { "list", do_list, false },
-    { "purge", do_purge, false },         { "account", do_account, false },
+    { "subscribe", do_subscribe, false },
+    { "send", do_send, false },
+    { "request", do_request, false },
+    { "request many", do_request_many, false },
+    { "flush", do_flush, false },
+    { "publish", do_publish, false },
+    { "ensure", do_ensure, false },
+    { "pull", do_pull, true },
+    { "create", do_create, false },
+    { "info", do_info, false },
+    { "names", do_names, false },
+    { "list", do_list, false },
+    { "purge", do_purge, false },
+    { "account", do_account, false },
+    { "publish with headers", do_publish_with_headers, false },
+    { "pending", do_pending, false },
 };
 
 static bool try_call(size_t i, size_t n)

@@ -212,6 +212,31 @@ static void test_many_streams(void **state)
     end_asking();
 }
 
+/* Without memory it goes on as if nobody knew; nothing is left behind, which end_asking() sees. */
+static void test_without_memory(void **state)
+{
+    (void)state;
+    bool failed = true;
+    for (size_t n = 0; failed; n++) {
+        begin_asking();
+        assert_int_equal(publish_id("x"), NBJ_OK);
+        fix_write(&f, SIZE_MAX);
+        f.mem.fail_at = f.mem.calls + n;
+        ack(0, 0, 1, false);
+        ask();
+        bool asked = asker.is_open;
+        if (asked)
+            answer("{\"config\":{\"subjects\":[\"js.>\"],\"duplicate_window\":600000000000}}");
+        failed = f.mem.failed > 0;
+        f.mem.fail_at = TS_NEVER_FAIL;
+        OUTCOMES("0 STORED 1");
+        assert_int_equal(nbj__publish_streams_window(&p.streams, nbj_str("js.a")),
+                         p.streams.count == 1 && p.streams.items[0]->subjects != NULL ? NBJ_SECONDS(600)
+                                                                                      : NBJ_SECONDS(120));
+        end_asking();
+    }
+}
+
 /* --- whether there is a stream --- */
 
 static void begin_on_a_new_connection(void)
@@ -310,6 +335,7 @@ int main(void)
         cmocka_unit_test(test_no_permission),
         cmocka_unit_test(test_domains_and_prefixes),
         cmocka_unit_test(test_many_streams),
+        cmocka_unit_test(test_without_memory),
         cmocka_unit_test(test_lookup),
         cmocka_unit_test(test_lookup_is_about_one_subject),
         cmocka_unit_test(test_lookup_without_an_answer),
