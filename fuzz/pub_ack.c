@@ -64,9 +64,28 @@ static void write_and_read(const uint8_t *data, size_t size)
         snprintf(text, sizeof text, "{\"seq\"%s:%s%s,%s\"val\":\"1\"%s,\"stream\":\"%s\"%s}%s", b, b, number, b,
                  duplicate ? ", \"duplicate\":true" : "", name, b, b);
     bool whole = n > 0 && sequence > 0;
-    MUST(read_one(nbj_str(text), &ack) == (whole ? NBJ_OK : NBJ_E_BAD_REPLY));
+    bool in_process = n > 0 && sequence == 0 && duplicate;
+    MUST(read_one(nbj_str(text), &ack) == (whole ? NBJ_OK : in_process ? NBJ_E_JS_UNAVAILABLE : NBJ_E_BAD_REPLY));
     if (whole)
         MUST(strcmp(ack.stream, name) == 0 && ack.sequence == sequence && ack.duplicate == duplicate);
+}
+
+/* What a stream says of itself: its window is the stream's own or the usual one. */
+static void learn(nbj_bytes info)
+{
+    nbj__publish_streams t = { .alloc = nbj__allocator_or_default(NULL) };
+    nbj__pub_ack ack = { .stream = "S", .sequence = 1 };
+    nbj__json *o = NULL;
+
+    MUST(nbj__publish_streams_see(&t, &ack) && !nbj__publish_streams_see(&t, &ack));
+    if (nbj__json_parse(info, &o) == NBJ_OK) {
+        nbj__publish_stream_learn(&t, t.items[0], o);
+        MUST(t.items[0]->is_known && t.items[0]->window_ns > 0);
+        uint64_t window = nbj__publish_streams_window(&t, nbj_str("js.a"));
+        MUST(window == t.items[0]->window_ns || window == NBJ__DUPLICATE_WINDOW_NS);
+    }
+    nbj__json_free(o);
+    nbj__publish_streams_free(&t);
 }
 
 /* --- a window --- */
@@ -141,6 +160,8 @@ static void publish(window *w, uint8_t how)
 {
     nbj__publish m = { .msg = { .subject = nbj_str("js.a") },
                        .no_id = how % 2 == 1,
+                       .ordered = how / 2 % 2 == 1,
+                       .retries = how / 4 % 4 == 3 ? NBJ_RETRIES_UNTIL_TIMEOUT : how / 4 % 4,
                        .deadline = w->now + NBJ_SECONDS(30) };
 
     if (w->published == 256)
@@ -148,7 +169,7 @@ static void publish(window *w, uint8_t how)
     numbers[w->published] = w->published;
     m.user = (nbj__publish_user){ told, &numbers[w->published] };
     nbj_status st = nbj__publisher_publish(&w->p, &m, w->now);
-    MUST(st == NBJ_OK || st == NBJ_E_WOULD_BLOCK);
+    MUST(st == NBJ_OK || st == NBJ_E_WOULD_BLOCK || (st == NBJ_E_ORDER && m.ordered && w->p.is_stopped));
     w->published += st == NBJ_OK;
 }
 
@@ -188,6 +209,22 @@ static void pass_time(window *w, uint8_t how)
         nbj__session_sent(w->s, tx.len, w->now);
 }
 
+/* What is known of streams; however it ends, counts agree with what is there. */
+static void look_around(window *w, uint8_t how)
+{
+    size_t open = 0, ordered = 0, paused = 0;
+
+    if (how % 2 == 0)
+        nbj__publisher_on_no_stream(&w->p, nbj_str("js.a"));
+    for (nbj__publish_place at = { 0 }; nbj__publisher_next(&w->p, &at); open++) {
+        ordered += at.entry->ordered;
+        paused += at.entry->ordered && at.entry->state == NBJ__PUBLISH_PAUSED;
+        MUST(nbj_bytes_equal(nbj__publisher_subject(&w->p, &at), nbj_str("js.a")));
+    }
+    MUST(open == w->p.open && ordered == w->p.ordered_open && paused == w->p.ordered_paused);
+    MUST(nbj__publisher_resume(&w->p) == (ordered > 0 ? NBJ_E_STATE : NBJ_OK));
+}
+
 /* Two octets an order: what happens, and to which message. */
 static void run_window(const uint8_t *data, size_t size)
 {
@@ -201,7 +238,7 @@ static void run_window(const uint8_t *data, size_t size)
     MUST(nbj__publisher_init(&w.p, w.s, &po, NULL) == NBJ_OK);
     connect(&w);
     for (size_t i = 0; i + 1 < size && i < 400; i += 2) {
-        uint8_t what = data[i] % 12;
+        uint8_t what = data[i] % 13;
         if (what < 7)
             answer(&w, data[i + 1] % MESSAGES, data[i + 1] / MESSAGES % 8, what,
                    nbj_view(data, size < 200 ? size : 200));
@@ -209,6 +246,8 @@ static void run_window(const uint8_t *data, size_t size)
             publish(&w, data[i + 1]);
         else if (what == 10)
             pass_time(&w, data[i + 1]);
+        else if (what == 12)
+            look_around(&w, data[i + 1]);
         else
             lose(&w);
     }
@@ -229,6 +268,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size > 0)
         memcpy(exact, data, size);
     (void)read_one(nbj_view(exact, size), &ack);
+    learn(nbj_view(exact, size));
     write_and_read(exact, size);
     run_window(exact, size);
     free(exact);
