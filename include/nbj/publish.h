@@ -144,10 +144,11 @@ NBJ_API NBJ_CHECKED nbj_status nbj_publish_async(nbj_client *client, const char 
  *
  *  Messages with the option @c ordered are sent in the order in which they were published, and sent again in that order: if
  *  one is refused for now (no leader, 429), those behind it wait until it was sent again. The first that is rejected or
- *  unknown, or that another one has overtaken, stops them all: what is behind it and was not sent is rejected with
- *  NBJ_E_ORDER, what was sent gets its own outcome and is not sent again, and new ones are refused with NBJ_E_ORDER. So
- *  nothing follows a gap but what was on its way when it arose. To go on, wait for the outcomes (nbj_publish_flush()), call
- *  this, and publish what was not stored again.
+ *  unknown, or would have to be sent again when one behind it is stored already, stops them all: what is behind it and was
+ *  not sent is rejected with NBJ_E_ORDER, what was sent gets its own outcome and is not sent again, and new ones are refused
+ *  with NBJ_E_ORDER. So nothing follows a gap but what was on its way when it arose. All ordered messages of a client are one
+ *  row, so use it for one stream. To go on, wait for the outcomes (nbj_publish_flush()), call this, and publish what was not
+ *  stored again.
  *  @retval NBJ_E_STATE  Some ordered messages have no outcome yet. */
 NBJ_API NBJ_CHECKED nbj_status nbj_publish_resume(nbj_client *client);
 

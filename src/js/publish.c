@@ -395,7 +395,7 @@ static void end_for(nbj__publisher *p, uint64_t n, nbj_status why, nbj__publish_
     else if (why == NBJ_E_NO_STREAM)
         text = "no stream takes this subject; create the stream first (nbj_stream_ensure does)";
     else if (why == NBJ_E_ORDER && nbj__publish_is_overtaken(p, e, n))
-        text = "it was refused for now, and an ordered message behind it was stored meanwhile";
+        text = "it would have to be sent again, and an ordered message behind it is stored already";
     nbj__publish_give_up(p, n, why, text, r);
 }
 

@@ -105,9 +105,7 @@ static bool is_patient(const nbj__publisher *p, const nbj__publish_entry *e, nbj
 /* Nobody took it, or not now. True: it waits to be sent again. */
 static bool pause(nbj__publisher *p, nbj__publish_entry *e, uint64_t n, nbj_time now)
 {
-    bool would_overtake = e->ordered && n < p->ordered_stored && nbj__publish_in_doubt(e) == 1;
-
-    if (!is_patient(p, e, now) || would_overtake || nbj__publish_is_cut_off(p, e, n))
+    if (!is_patient(p, e, now) || nbj__publish_is_overtaken(p, e, n) || nbj__publish_is_cut_off(p, e, n))
         return false;
     if (nbj__time_add(now, e->retry_ns) >= e->deadline) /* the refusal says more than a timeout would */
         return false;

@@ -47,10 +47,10 @@ static inline uint32_t nbj__publish_in_doubt(const nbj__publish_entry *e)
     return e->sends - e->refusals;
 }
 
-/* Refused whenever it was sent, and an ordered message behind it was stored meanwhile. */
+/* Sent in vain so far as we know, and an ordered message behind it is stored: sent again it might land behind that. */
 static inline bool nbj__publish_is_overtaken(const nbj__publisher *p, const nbj__publish_entry *e, uint64_t n)
 {
-    return e->ordered && e->sends > 0 && n < p->ordered_stored && nbj__publish_in_doubt(e) == 0;
+    return e->ordered && e->sends > 0 && n < p->ordered_stored;
 }
 
 /* An ordered message before it failed. */

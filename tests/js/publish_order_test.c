@@ -121,8 +121,8 @@ static void test_overtaken(void **state)
     end();
 }
 
-/* After a loss the first may have been stored before the second: asking again with its id tells. */
-static void test_resent_though_a_later_one_was_stored(void **state)
+/* After a loss the first may or may not have been stored before the second: sent again, it might land behind it. */
+static void test_not_resent_when_a_later_one_was_stored(void **state)
 {
     (void)state;
     begin();
@@ -130,11 +130,9 @@ static void test_resent_though_a_later_one_was_stored(void **state)
         assert_int_equal(publish_as((nbj__publish){ .msg_id = nbj_str("id"), .ordered = true }, "x"), NBJ_OK);
     ack(1, 0, 2, false);
     lose();
+    OUTCOMES("1 STORED 2 | 0 UNKNOWN E_ORDER");
     come_back();
-    SENT(&f, "SUB _INBOX.~.* 1\r\n" HEAD("P00000000") "x\r\n");
-    ack(0, 0, 1, true);
-    OUTCOMES("1 STORED 2 | 0 STORED 1");
-    assert_int_equal(ordered("x"), NBJ_OK);
+    SENT(&f, "SUB _INBOX.~.* 1\r\n");
     end();
 }
 
@@ -197,7 +195,7 @@ int main(void)
         cmocka_unit_test(test_nothing_is_sent_again_behind_a_failure),
         cmocka_unit_test(test_a_timeout_is_a_failure),
         cmocka_unit_test(test_overtaken),
-        cmocka_unit_test(test_resent_though_a_later_one_was_stored),
+        cmocka_unit_test(test_not_resent_when_a_later_one_was_stored),
         cmocka_unit_test(test_retries),
         cmocka_unit_test(test_delay),
     };
