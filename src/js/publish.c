@@ -346,8 +346,26 @@ nbj_status nbj__publisher_publish(nbj__publisher *p, const nbj__publish *m, nbj_
 
 /* --- the connection --- */
 
+/* Ordered messages that were refused, with one behind them that may be stored. */
+static void mark_overtaken(nbj__publisher *p)
+{
+    bool may_be_stored = false;
+
+    for (uint64_t i = p->cursor; i > p->head; i--) {
+        nbj__publish_entry *e = nbj__publish_entry_at(p, i - 1);
+        if (!e->ordered || e->state == NBJ__PUBLISH_DONE)
+            continue;
+        if (nbj__publish_in_doubt(e) > 0)
+            may_be_stored = true;
+        else if (may_be_stored)
+            e->overtaken = true;
+    }
+}
+
 void nbj__publisher_on_disconnected(nbj__publisher *p)
 {
+    if (p->ordered_open > 0)
+        mark_overtaken(p);
     for (uint64_t i = p->head; i < p->cursor; i++) {
         nbj__publish_entry *e = nbj__publish_entry_at(p, i);
         e->hopeless = false; /* the next server may know better */
@@ -403,6 +421,7 @@ bool nbj__publisher_on_time(nbj__publisher *p, nbj_time now, nbj__publish_result
 {
     nbj_time due = NBJ_TIME_NEVER;
     bool is_held = false; /* an ordered message is paused */
+    size_t sent = 0;      /* ordered ones so far */
 
     if (now < p->due)
         return false;
@@ -418,11 +437,12 @@ bool nbj__publisher_on_time(nbj__publisher *p, nbj_time now, nbj__publish_result
             return true;
         }
         due = nbj__time_min(due, e->deadline);
-        if (e->state != NBJ__PUBLISH_PAUSED || (e->ordered && is_held))
-            continue;
-        if (now >= e->retry_at)
+        if (e->state == NBJ__PUBLISH_PAUSED && e->ordered)
+            is_held = is_held || p->ordered_sent > sent; /* what is answered last decides */
+        if (e->state == NBJ__PUBLISH_PAUSED && now >= e->retry_at && !(e->ordered && is_held))
             resume(p, e, at.offset, now);
-        if (e->state != NBJ__PUBLISH_PAUSED)
+        sent += e->ordered && e->state == NBJ__PUBLISH_SENT;
+        if (e->state != NBJ__PUBLISH_PAUSED || (e->ordered && is_held))
             continue;
         due = nbj__time_min(due, e->retry_at);
         is_held = is_held || e->ordered;

@@ -13,7 +13,8 @@
  * completes another message.
  *
  * Ordered messages keep their order also when they are refused for now: behind one that is PAUSED nothing is sent, and
- * paused ones go on in ring order. The first that fails stops them all: no ordered one behind it is sent (again).
+ * paused ones go on in ring order when all behind them are answered. One that might then land behind another is not sent
+ * again. The first that fails stops them all: no ordered one behind it is sent (again).
  *
  * What the window would like to know of streams it only notes; publish_ask.h asks. */
 #ifndef NBJ_JS_PUBLISH_H
@@ -57,8 +58,9 @@ typedef struct nbj__publish_entry {
     uint8_t feature;   /* nbj__feature that a server must have for it */
     bool has_id;
     bool ordered : 1;
-    bool counts : 1;   /* the acknowledgement has a counter's total */
-    bool hopeless : 1; /* JetStream says that no stream takes its subject */
+    bool counts : 1;    /* the acknowledgement has a counter's total */
+    bool hopeless : 1;  /* JetStream says that no stream takes its subject */
+    bool overtaken : 1; /* ordered: it surely is not stored, but one behind it may be */
     size_t frame_len;
     size_t size; /* headers and payload */
     nbj_time deadline;
@@ -98,8 +100,8 @@ typedef struct nbj__publisher {
     uint64_t lookup;         /* … this message */
     bool is_stopped;         /* an ordered message failed … */
     uint64_t stopped_at;     /* … this one; none behind it is sent */
-    uint64_t ordered_stored; /* one past the last ordered message that was stored */
-    size_t ordered_open, ordered_paused;
+    uint64_t ordered_stored; /* one past the last ordered message that is, or may be, stored */
+    size_t ordered_open, ordered_sent, ordered_paused; /* those without an outcome; of them in that state */
 } nbj__publisher;
 
 typedef struct nbj__publish {

@@ -29,7 +29,7 @@ static void note_ordered(nbj__publisher *p, uint64_t n, nbj__publish_outcome out
     p->ordered_open--;
     if (held || !stored)
         p->due = 0; /* others go on, or end */
-    if (stored && p->ordered_stored <= n)
+    if (outcome != NBJ__REJECTED && p->ordered_stored <= n)
         p->ordered_stored = n + 1;
     if (!stored && (!p->is_stopped || n < p->stopped_at)) {
         p->is_stopped = true;

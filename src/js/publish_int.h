@@ -21,8 +21,10 @@ static inline nbj__publish_entry *nbj__publish_entry_at(const nbj__publisher *p,
 static inline void nbj__publish_set_state(nbj__publisher *p, nbj__publish_entry *e, nbj__publish_state to)
 {
     nbj__observe(p->observer, &nbj__publish_machine, (int)e->state, (int)to);
-    if (e->ordered)
+    if (e->ordered) {
+        p->ordered_sent += (size_t)(to == NBJ__PUBLISH_SENT) - (size_t)(e->state == NBJ__PUBLISH_SENT);
         p->ordered_paused += (size_t)(to == NBJ__PUBLISH_PAUSED) - (size_t)(e->state == NBJ__PUBLISH_PAUSED);
+    }
     e->state = to;
 }
 
@@ -47,10 +49,10 @@ static inline uint32_t nbj__publish_in_doubt(const nbj__publish_entry *e)
     return e->sends - e->refusals;
 }
 
-/* Sent in vain so far as we know, and an ordered message behind it is stored: sent again it might land behind that. */
+/* Sent in vain so far as we know, and an ordered message behind it is, or may be, stored: sent again it might land behind that. */
 static inline bool nbj__publish_is_overtaken(const nbj__publisher *p, const nbj__publish_entry *e, uint64_t n)
 {
-    return e->ordered && e->sends > 0 && n < p->ordered_stored;
+    return e->ordered && e->sends > 0 && (e->overtaken || n < p->ordered_stored);
 }
 
 /* An ordered message before it failed. */

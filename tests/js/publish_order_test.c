@@ -136,6 +136,55 @@ static void test_not_resent_when_a_later_one_was_stored(void **state)
     end();
 }
 
+/* As long as one behind it has no answer it cannot be known whether there is still room before that. */
+static void test_waits_for_those_behind_it(void **state)
+{
+    (void)state;
+    begin();
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(ordered("x"), NBJ_OK);
+    fix_sent(&f);
+    refuse(0, 0);
+    advance(NBJ_SECONDS(1));
+    SENT(&f, "");
+    refuse(2, 0);
+    advance(NBJ_SECONDS(1));
+    SENT(&f, "");
+    refuse(1, 0);
+    advance(NBJ_MILLIS(250));
+    SENT(&f, PUB("P00000000", "x") PUB("P00000001", "x") PUB("P00000002", "x"));
+    refuse(0, 0);
+    ack(1, 0, 1, false);
+    OUTCOMES("1 STORED 1 | 0 REJECTED E_ORDER");
+    ack(2, 0, 2, false);
+    OUTCOMES("2 STORED 2");
+    end();
+}
+
+/* One behind it that had no answer may have been stored. */
+static void test_what_had_no_answer_may_be_stored(void **state)
+{
+    (void)state;
+    begin();
+    assert_int_equal(ordered("x"), NBJ_OK);
+    assert_int_equal(publish_as((nbj__publish){ .msg_id = nbj_str("id"), .ordered = true }, "x"), NBJ_OK);
+    refuse(0, 0);
+    lose();
+    OUTCOMES("0 REJECTED E_ORDER | 1 UNKNOWN E_ORDER");
+    end();
+    begin();
+    nbj__publish m = { .msg = fix_out("js.a", "x"), .no_id = true, .ordered = true, .user = { told, &numbers[1] } };
+    assert_int_equal(ordered("x"), NBJ_OK);
+    m.deadline = f.now + NBJ_SECONDS(1);
+    numbers[1] = 1;
+    assert_int_equal(nbj__publisher_publish(&p, &m, f.now), NBJ_OK);
+    message = 2;
+    refuse(0, 0);
+    advance(NBJ_SECONDS(1));
+    OUTCOMES("1 UNKNOWN E_TIMEOUT | 0 REJECTED E_ORDER");
+    end();
+}
+
 /* --- how often --- */
 
 static unsigned refuse_until_the_end(unsigned slot)
@@ -196,6 +245,8 @@ int main(void)
         cmocka_unit_test(test_a_timeout_is_a_failure),
         cmocka_unit_test(test_overtaken),
         cmocka_unit_test(test_not_resent_when_a_later_one_was_stored),
+        cmocka_unit_test(test_waits_for_those_behind_it),
+        cmocka_unit_test(test_what_had_no_answer_may_be_stored),
         cmocka_unit_test(test_retries),
         cmocka_unit_test(test_delay),
     };
