@@ -128,13 +128,6 @@ nbj_bytes nbj__json_item_text(const nbj__json *array, size_t i)
     return text_of(json_object_array_get_idx(array, i));
 }
 
-const nbj__json *nbj__json_item_object(const nbj__json *array, size_t i)
-{
-    json_object *v = json_object_array_get_idx(array, i);
-
-    return json_object_is_type(v, json_type_object) ? v : NULL;
-}
-
 nbj_bytes nbj__json_text(const nbj__json *o, const char *key)
 {
     return text_of(member(o, key, json_type_string));

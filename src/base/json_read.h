@@ -19,8 +19,7 @@ void nbj__json_free(nbj__json *o); /* NULL is allowed */
 nbj__json *nbj__json_object(const nbj__json *o, const char *key);
 nbj__json *nbj__json_array(const nbj__json *o, const char *key);
 size_t nbj__json_length(const nbj__json *array);
-nbj_bytes nbj__json_item_text(const nbj__json *array, size_t i);          /* empty when it is no string */
-const nbj__json *nbj__json_item_object(const nbj__json *array, size_t i); /* NULL when it is none */
+nbj_bytes nbj__json_item_text(const nbj__json *array, size_t i); /* empty when it is no string */
 
 /* Members with what stands for "absent or of another type". A number out of range is the nearest one in it: it never
  * wraps. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "js/advisory.h"
 
+#include "base/json_edit.h"
 #include "base/rfc3339.h"
 #include "wire/subject.h"
 
@@ -179,7 +180,7 @@ void nbj__advisory_clear(nbj__advisory *a)
 
 nbj_advisory_peer nbj_advisory_replica(const nbj_advisory *advisory, size_t i)
 {
-    const nbj__json *peer = i < advisory->replica_count ? nbj__json_item_object(advisory->replicas, i) : NULL;
+    const nbj__json *peer = i < advisory->replica_count ? nbj__json_item(advisory->replicas, i) : NULL;
 
     return (nbj_advisory_peer){ .name = nbj__json_text(peer, "name"),
                                 .active_ns = nbj__json_u64(peer, "active"),

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "js/backup.h"
 
+#include "base/json_edit.h"
+#include "base/json_write.h"
 #include "base/text.h"
 #include "wire/subject.h"
-
-#include <json-c/json.h>
 
 #define FORMAT 1u
 #define OURS ",\"nbj\":"           /* where our member begins */
@@ -30,14 +30,11 @@ static nbj_status add(nbj__buf *out, const char *text)
     return nbj__buf_append(out, text, strlen(text));
 }
 
-/* |value| as JSON without blanks. */
-static nbj_status add_json(nbj__buf *out, nbj__json *value)
+static nbj_status add_json(nbj__buf *out, const nbj__json *value)
 {
-    size_t len = 0;
-    const char *text =
-        json_object_to_json_string_length(value, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &len);
+    nbj_bytes text = nbj__json_written(value);
 
-    return text != NULL ? nbj__buf_append(out, text, len) : NBJ_E_NOMEM;
+    return text.len > 0 ? nbj__buf_append(out, text.ptr, text.len) : NBJ_E_NOMEM;
 }
 
 static nbj_status add_both(nbj__buf *out, nbj__json *config, nbj__json *state)
@@ -143,14 +140,20 @@ void nbj__backup_free(nbj__backup *b)
 
 static nbj_status set_replicas(nbj__json *config, uint32_t replicas)
 {
-    json_object *number = json_object_new_int64(replicas);
+    nbj__json *patch = NULL;
+    nbj__buf text;
 
-    if (number == NULL)
-        return NBJ_E_NOMEM;
-    if (json_object_object_add(config, "num_replicas", number) == 0)
-        return NBJ_OK;
-    json_object_put(number);
-    return NBJ_E_NOMEM;
+    nbj__buf_init(&text, &nbj__malloc_allocator, 64);
+    nbj__json_writer w = nbj__json_begin(&text);
+    nbj__json_put_u64(&w, "num_replicas", replicas);
+    nbj_status st = nbj__json_end(&w);
+    if (st == NBJ_OK)
+        st = nbj__json_parse(nbj__buf_view(&text), &patch);
+    if (st == NBJ_OK)
+        st = nbj__json_merge(config, patch);
+    nbj__json_free(patch);
+    nbj__buf_free(&text);
+    return st;
 }
 
 nbj_status nbj__backup_request(nbj__backup *b, const char *config, uint32_t replicas, nbj__buf *out)
