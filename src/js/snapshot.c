@@ -69,7 +69,8 @@ static nbj_status snapshot_step(nbj__op *op, nbj_status status, const nbj_msg *a
         if (st != NBJ_OK)
             status = nbj__error_set(error, st, "stream ", s->stream, ": ", nbj_strerror(st), (char *)NULL);
     } else if (error->err_code == SNAPSHOT_FAILED && is_before(op, 2, 15)) {
-        nbj__error_add(error, "; streams in memory have snapshots since nats-server 2.15");
+        nbj__error_add(error,
+                       "; before nats-server 2.15 there is one at a time of a stream, and none of one in memory");
     }
     nbj__json_free(reply);
     return status;

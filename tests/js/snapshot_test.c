@@ -87,10 +87,10 @@ static void test_memory_streams(void **state)
     nbj__snapshot_op *s = new_snapshot((nbj__snapshot_want){ 0 });
     at(&s->op, 2, 10, 27);
     assert_int_equal(answered(&s->op, no), NBJ_E_JS);
-    assert_non_null(strstr(error.text, "since nats-server 2.15"));
+    assert_non_null(strstr(error.text, "before nats-server 2.15"));
     at(&s->op, 2, 15, 0);
     assert_int_equal(answered(&s->op, no), NBJ_E_JS);
-    assert_null(strstr(error.text, "since nats-server 2.15"));
+    assert_null(strstr(error.text, "before nats-server 2.15"));
     nbj__op_free(&s->op);
 }
 

@@ -325,9 +325,23 @@ static void consumer_state(nbj_client *c, const char *name, char *out, size_t si
 
 static nbj_error error;
 
+/* Servers before 2.15 are busy for a while with a snapshot that nobody takes any more. */
+static bool is_busy(nbj_status st)
+{
+    if (st != NBJ_E_JS || error.err_code != 10064)
+        return false;
+    ts_breathe();
+    return true;
+}
+
 static void save(nbj_client *c, const char *path, const nbj_snapshot_options *how, nbj_snapshot_info *info)
 {
-    nbj_status st = nbj_stream_snapshot(c, "S", path, how, NULL, info, &error);
+    nbj_time until = ts_now() + SOON;
+    nbj_status st;
+
+    do
+        st = nbj_stream_snapshot(c, "S", path, how, NULL, info, &error);
+    while (is_busy(st) && ts_now() < until);
     CHECK(nbj_error_text(&error), st == NBJ_OK);
 }
 
@@ -818,7 +832,7 @@ static void test_memory_stream(void **state)
     nbj_status st = nbj_stream_snapshot(c, "M", in_dir("b"), NULL, NULL, NULL, &error);
     if (!ts_server_is_at_least(server, 2, 15, 0)) {
         assert_int_equal(st, NBJ_E_JS);
-        assert_non_null(strstr(error.text, "since nats-server 2.15"));
+        assert_non_null(strstr(error.text, "none of one in memory"));
         assert_int_equal(names_in(dir), 0);
         return;
     }
@@ -945,16 +959,19 @@ static void test_loop_client(void **state)
 /* One allocation after the other is refused: what comes of it is an error that leaves nothing, or success. */
 static bool without_memory(size_t n, bool restores)
 {
-    ts_alloc mem;
+    static ts_alloc mem; /* outlives a failed test */
+    nbj_time until = ts_now() + SOON;
     nbj_status st;
     ts_alloc_init(&mem, TS_NEVER_FAIL, false);
     nbj_client *c = open_with(NBJ_CLIENT_OPTIONS(.alloc = &mem.allocator));
     nbj_call_options *soon = NBJ_CALL(.timeout_ns = NBJ_MILLIS(300));
-    mem.fail_at = mem.calls + n;
-    if (restores)
-        st = nbj_stream_restore(c, in_dir("b"), NULL, soon, NULL, &error);
-    else
-        st = nbj_stream_snapshot(c, "S", in_dir("x"), NULL, soon, NULL, &error);
+    do {
+        mem.fail_at = mem.calls + n;
+        if (restores)
+            st = nbj_stream_restore(c, in_dir("b"), NULL, soon, NULL, &error);
+        else
+            st = nbj_stream_snapshot(c, "S", in_dir("x"), NULL, soon, NULL, &error);
+    } while (mem.failed == 0 && is_busy(st) && ts_now() < until);
     bool failed = mem.failed > 0;
     mem.fail_at = TS_NEVER_FAIL;
     CHECK(nbj_error_text(&error), failed || st == NBJ_OK);
