@@ -21,3 +21,18 @@ start_server() {
     done
     url=$(sed -nE 's#.*"(nats://[^"]*)".*#\1#p' "$file" | head -n 1)
 }
+
+# Whether $NBJ_TEST_SERVER is of version |2.11| or newer.
+is_server_from() {
+    local version
+    version=$("$NBJ_TEST_SERVER" --version)
+    [[ $(printf '%s\n' "$1" "${version##*v}" | sort -V | head -n 1) == "$1" ]]
+}
+
+# Each further argument is the whole of a line in |text|, as a basic regular expression.
+expect_lines() {
+    local text=$1 line
+    for line in "${@:2}"; do
+        grep -qx -- "$line" <<<"$text" || { printf 'no "%s" in:\n%s\n' "$line" "$text"; exit 1; }
+    done
+}

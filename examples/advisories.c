@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What servers tell about a stream without being asked, in the library's own loop. docs/guide/streams.md explains it.
+ *
+ *     advisories [URL]     makes a stream, deletes it, and ends when a server has told of both */
+#include <nbj/nbj.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define STREAM "WATCHED"
+
+typedef struct watch {
+    nbj_client *client;
+    bool is_told;
+} watch;
+
+static void on_advisory(void *user, nbj_advisories *advisories, const nbj_advisory *a)
+{
+    watch *w = user;
+
+    (void)advisories;
+    if (a->kind == NBJ_ADVISORY_STREAM_CREATED)
+        printf("created: %.*s\n", NBJ_FMT(a->stream));
+    if (a->kind == NBJ_ADVISORY_STREAM_DELETED) {
+        printf("deleted: %.*s\n", NBJ_FMT(a->stream));
+        w->is_told = true;
+        nbj_client_close(w->client);
+    }
+}
+
+/* No more will come, such as for want of a permission. */
+static void on_end(void *user, nbj_advisories *advisories, nbj_status why)
+{
+    watch *w = user;
+
+    (void)advisories;
+    if (!w->is_told)
+        fprintf(stderr, "advisories: %s\n", nbj_strerror(why));
+    nbj_client_close(w->client);
+}
+
+static void fail(watch *w, nbj_status st, const nbj_error *error)
+{
+    fprintf(stderr, "advisories: %s\n", error != NULL ? nbj_error_text(error) : nbj_strerror(st));
+    nbj_client_close(w->client);
+}
+
+static void on_deleted(void *user, nbj_status st, const nbj_error *error)
+{
+    if (st != NBJ_OK)
+        fail(user, st, error);
+}
+
+static void on_made(void *user, nbj_status st, const nbj_error *error)
+{
+    watch *w = user;
+
+    if (st == NBJ_OK)
+        st = nbj_stream_delete_async(w->client, STREAM, NULL, on_deleted, w);
+    if (st != NBJ_OK)
+        fail(w, st, error);
+}
+
+int main(int argc, char **argv)
+{
+    const nbj_advisory_options *which =
+        NBJ_ADVISORIES(.stream = STREAM, .kinds = NBJ_ADVISORY_BIT(NBJ_ADVISORY_STREAM_CREATED) |
+                                                  NBJ_ADVISORY_BIT(NBJ_ADVISORY_STREAM_DELETED));
+    const nbj_stream_config *stream = NBJ_STREAM_CONFIG(.name = STREAM, .subjects = NBJ_LIST("watched"));
+    watch w = { 0 };
+    nbj_advisories *advisories = NULL;
+    nbj_error error = { 0 };
+
+    nbj_status st = nbj_loop_open(&w.client, NBJ_CLIENT_OPTIONS(.url = argc > 1 ? argv[1] : NULL), &error);
+    if (st == NBJ_OK)
+        st = nbj_advisories_subscribe(w.client, which, on_advisory, on_end, &w, &advisories);
+    if (st == NBJ_OK)
+        st = nbj_stream_ensure_async(w.client, stream, NULL, on_made, &w);
+    if (st != NBJ_OK)
+        fprintf(stderr, "advisories: %s\n", error.status != NBJ_OK ? nbj_error_text(&error) : nbj_strerror(st));
+    while (st == NBJ_OK)
+        st = nbj_loop_turn(w.client, NBJ_SECONDS(1));
+    nbj_advisories_release(advisories);
+    nbj_client_release(w.client);
+    return w.is_told ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Runs example advisories ($1) against $NBJ_TEST_SERVER.
+set -euo pipefail
+source "$(dirname "$0")/support/server.bash"
+
+start_server
+expect_lines "$(timeout 20 "$1" "$url")" 'created: WATCHED' 'deleted: WATCHED'
