@@ -40,7 +40,8 @@ static void on_end(void *user, nbj_advisories *advisories, nbj_status why)
 
 static void fail(watch *w, nbj_status st, const nbj_error *error)
 {
-    fprintf(stderr, "advisories: %s\n", error != NULL ? nbj_error_text(error) : nbj_strerror(st));
+    if (!w->is_told) /* the advisory may be here before the answer */
+        fprintf(stderr, "advisories: %s\n", error != NULL ? nbj_error_text(error) : nbj_strerror(st));
     nbj_client_close(w->client);
 }
 

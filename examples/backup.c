@@ -13,7 +13,7 @@ static bool on_progress(void *user, const nbj_snapshot_progress *p)
 {
     (void)user;
     if (!p->is_working)
-        fprintf(stderr, "%" PRIu64 " of %" PRIu64 " octets\n", p->bytes, p->total_bytes);
+        fprintf(stderr, "%" PRIu64 " octets so far\n", p->bytes);
     return true; /* go on */
 }
 

@@ -12,7 +12,7 @@
 static nbj_status make(nbj_client *client, nbj_error *error)
 {
     const nbj_stream_config *wanted =
-        NBJ_STREAM_CONFIG(.name = "RIDES", .subjects = NBJ_LIST("ride.>"), .max_age_ns = NBJ_HOURS(24));
+        NBJ_STREAM_CONFIG(.name = "TRIPS", .subjects = NBJ_LIST("trip.>"), .max_age_ns = NBJ_HOURS(24));
 
     return nbj_stream_ensure(client, wanted, NULL, error);
 }
@@ -21,7 +21,7 @@ static nbj_status make(nbj_client *client, nbj_error *error)
 static nbj_status make_otherwise(nbj_client *client, nbj_error *error)
 {
     const nbj_stream_config *wanted =
-        NBJ_STREAM_CONFIG(.name = "RIDES", .subjects = NBJ_LIST("ride.>"), .max_age_ns = NBJ_HOURS(48));
+        NBJ_STREAM_CONFIG(.name = "TRIPS", .subjects = NBJ_LIST("trip.>"), .max_age_ns = NBJ_HOURS(48));
     nbj_status st = nbj_stream_ensure(client, wanted, NULL, error);
 
     if (st == NBJ_E_EXISTS_DIFFERENT) {
@@ -35,7 +35,7 @@ static nbj_status make_otherwise(nbj_client *client, nbj_error *error)
 static nbj_status change(nbj_client *client, nbj_error *error)
 {
     const nbj_stream_config *changes =
-        NBJ_STREAM_CONFIG(.name = "RIDES", .max_bytes = NBJ_MIB(64), .description = "what became of rides",
+        NBJ_STREAM_CONFIG(.name = "TRIPS", .max_bytes = NBJ_MIB(64), .description = "what became of trips",
                           .reset = NBJ_LIST("max_age"));
     nbj_stream_config now = { .struct_size = sizeof now };
     nbj_stream_info *info = NULL;
@@ -53,14 +53,14 @@ static nbj_status change(nbj_client *client, nbj_error *error)
 /* A field that this library has no name for. A server that does not know it either is found out. */
 static nbj_status set_unknown(nbj_client *client, nbj_error *error)
 {
-    const nbj_stream_config *changes = NBJ_STREAM_CONFIG(.name = "RIDES", .more_json = "{\"of_the_future\":true}");
+    const nbj_stream_config *changes = NBJ_STREAM_CONFIG(.name = "TRIPS", .more_json = "{\"of_the_future\":true}");
 
     return nbj_stream_update(client, changes, NULL, NULL, error);
 }
 
 static nbj_status fill(nbj_client *client, nbj_error *error)
 {
-    static const char *const subjects[] = { "ride.7.moved", "ride.7.moved", "ride.8.moved", "ride.8.ended" };
+    static const char *const subjects[] = { "trip.7.moved", "trip.7.moved", "trip.8.moved", "trip.8.ended" };
     nbj_publish_result r = { 0 };
     nbj_status st = NBJ_OK;
 
@@ -75,10 +75,10 @@ static nbj_status look(nbj_client *client, nbj_error *error)
     nbj_subject_count n;
     nbj_stream_info *info = NULL;
     nbj_status st =
-        nbj_stream_info_of(client, "RIDES", NBJ_STREAM_INFO(.subjects_filter = "ride.*.moved"), NULL, &info, error);
+        nbj_stream_info_of(client, "TRIPS", NBJ_STREAM_INFO(.subjects_filter = "trip.*.moved"), NULL, &info, error);
 
     if (st == NBJ_OK)
-        printf("RIDES has %" PRIu64 " messages\n", nbj_stream_info_state(info).messages);
+        printf("TRIPS has %" PRIu64 " messages\n", nbj_stream_info_state(info).messages);
     for (size_t i = 0; st == NBJ_OK && nbj_stream_info_subject(info, i, &n); i++)
         printf("  %s: %" PRIu64 "\n", n.subject, n.messages);
     nbj_stream_info_release(info);
@@ -98,21 +98,21 @@ static nbj_status list(nbj_client *client, nbj_error *error)
 static nbj_status empty(nbj_client *client, nbj_error *error)
 {
     uint64_t purged = 0;
-    nbj_status st = nbj_stream_purge(client, "RIDES", NBJ_PURGE(.filter = "ride.8.>"), NULL, &purged, error);
+    nbj_status st = nbj_stream_purge(client, "TRIPS", NBJ_PURGE(.filter = "trip.8.>"), NULL, &purged, error);
 
     if (st == NBJ_OK)
-        printf("purged %" PRIu64 " messages of ride 8\n", purged);
+        printf("purged %" PRIu64 " messages of trip 8\n", purged);
     return st;
 }
 
 static nbj_status seal(nbj_client *client, nbj_error *error)
 {
     nbj_publish_result r;
-    nbj_status st = nbj_stream_seal(client, "RIDES", NULL, error);
+    nbj_status st = nbj_stream_seal(client, "TRIPS", NULL, error);
 
-    if (st == NBJ_OK && nbj_publish(client, "ride.7.moved", nbj_str("{}"), NULL, &r) != NBJ_OK)
+    if (st == NBJ_OK && nbj_publish(client, "trip.7.moved", nbj_str("{}"), NULL, &r) != NBJ_OK)
         printf("sealed: %s\n", nbj_error_text(&r.error));
-    return st == NBJ_OK ? nbj_stream_delete(client, "RIDES", NULL, error) : st;
+    return st == NBJ_OK ? nbj_stream_delete(client, "TRIPS", NULL, error) : st;
 }
 
 int main(int argc, char **argv)

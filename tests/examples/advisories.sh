@@ -5,4 +5,5 @@ set -euo pipefail
 source "$(dirname "$0")/support/server.bash"
 
 start_server
-expect_lines "$(timeout 20 "$1" "$url")" 'created: WATCHED' 'deleted: WATCHED'
+out=$(timeout 20 "$1" "$url" 2>&1)
+[[ $out == $'created: WATCHED\ndeleted: WATCHED' ]] || { echo "$out"; exit 1; }

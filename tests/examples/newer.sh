@@ -13,3 +13,6 @@ since 2.12 'rides: 3' 'plan.7 will be published to due.7' '2 messages at once, t
 since 2.14 'plan.report will be published to due.report, again and again' '10000 of 10000 are stored'
 is_server_from 2.14 || expect_lines "$out" "$old"
 is_server_from 2.11 || [[ $(grep -cx "$old" <<<"$out") == 5 ]] || { echo "$out"; exit 1; }
+
+out=$(timeout 20 "$1" "$url")
+since 2.12 'rides: 6' 'none of the batch is stored: .*'
