@@ -35,6 +35,8 @@ struct ts_server {
     bool jetstream, tls_first;
     bool shown;      /* its log was in a report: servers of failed tests stay, and one report of each is enough */
     char domain[32]; /* "": none */
+    char max_file[16];
+    int start_ms;
     char *config;
     char dir[64], conf[80], log[80], url[40];
     char version[32];
@@ -97,7 +99,7 @@ static void write_config(const ts_server *s)
         TS_FAIL("%s: %s", s->conf, strerror(errno));
     fprintf(f, "server_name: \"test-%u\"\nlisten: \"127.0.0.1:%u\"\n", s->port.number, s->port.number);
     if (s->jetstream)
-        fprintf(f, "jetstream: { store_dir: \"%s/store\", max_mem: 256MB, max_file: 1GB%s%s }\n", s->dir,
+        fprintf(f, "jetstream: { store_dir: \"%s/store\", max_mem: 256MB, max_file: %s%s%s }\n", s->dir, s->max_file,
                 s->domain[0] != '\0' ? ", domain: " : "", s->domain);
     if (s->routes != NULL)
         fprintf(f, "%s\n", s->routes);
@@ -259,7 +261,7 @@ static void copy_member(const ts_raw *r, const char *name, char *out, size_t cap
 
 static void wait_logged_ready(ts_server *s)
 {
-    ts_server_wait_log(s, "Server is ready", START_MS);
+    ts_server_wait_log(s, "Server is ready", s->start_ms);
     char *log = read_file_from(s->log, s->log_start);
     const char *version = strstr(log, "Version:");
     if (version == NULL || sscanf(version, "Version: %31s", s->version) != 1)
@@ -273,14 +275,14 @@ static void wait_ready(ts_server *s)
         wait_logged_ready(s);
         return;
     }
-    nbj_time until = ts_now() + NBJ_MILLIS(START_MS);
+    nbj_time until = ts_now() + NBJ_MILLIS(s->start_ms);
     ts_raw *r;
 
     while ((r = ts_raw_try_dial(s->port.number)) == NULL) {
         if (is_gone(s))
             TS_FAIL("nats-server (%s) ended at its start", binary_path());
         if (ts_now() >= until)
-            TS_FAIL("nats-server (%s) does not listen after %d ms", binary_path(), START_MS);
+            TS_FAIL("nats-server (%s) does not listen after %d ms", binary_path(), s->start_ms);
         ts_breathe();
     }
     ts_raw_read_info(r);
@@ -331,6 +333,8 @@ static ts_server *create(const ts_server_options *options)
     s->jetstream = o->jetstream;
     s->tls_first = o->tls_first;
     snprintf(s->domain, sizeof s->domain, "%s", o->domain != NULL ? o->domain : "");
+    snprintf(s->max_file, sizeof s->max_file, "%s", o->max_file != NULL ? o->max_file : "1GB");
+    s->start_ms = o->start_ms > 0 ? o->start_ms : START_MS;
     s->config = format_text("%s", o->config != NULL ? o->config : "");
     return s;
 }

@@ -21,6 +21,8 @@ typedef struct ts_server_options {
     bool jetstream;     /* with a store directory of its own, kept until ts_server_free */
     const char *domain; /* JetStream's; NULL: none */
     const char *config; /* more of the configuration file, or NULL. Not: listen, port, server_name, cluster. Copied. */
+    const char *max_file; /* of JetStream's files. NULL: 1GB */
+    int start_ms;         /* how long a start may take, as with a large store. 0: 10 s */
 } ts_server_options;
 
 /* Starts one on a free port of 127.0.0.1 and returns when it has answered with INFO. |options| NULL: all default. */
