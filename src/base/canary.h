@@ -30,6 +30,17 @@
     X(JS_REORDER, "unacknowledged messages are resent in another order")                      \
     X(JS_LATE_ACK, "a late acknowledgement completes the slot's next message")                \
     X(JS_FORGOTTEN, "unacknowledged messages are not resent after a reconnect")               \
+    X(JS_LATE_RESEND, "a message in doubt is resent when its id may be forgotten")            \
+    X(JS_WINDOW_UNASKED, "no stream is asked for its duplicate window")                       \
+    X(JS_RESENT_WITHOUT_ID, "a message in doubt that has no id is resent")                    \
+    X(JS_OWN_DUPLICATE, "a message stored by its first transmission is called a duplicate")   \
+    X(JS_REFUSAL_BELIEVED, "a resent message that is refused is called rejected")             \
+    X(JS_DOUBT_FORGOTTEN, "a message that may be stored is called rejected at its deadline")  \
+    X(JS_REFUSAL_UNCOUNTED, "a refused message waits again and again, however few retries")   \
+    X(JS_ORDER_OVERTAKES, "an ordered message is sent though one before it waits")            \
+    X(JS_ORDER_GAP, "ordered messages are sent behind one that failed")                       \
+    X(JS_ORDER_SWAPPED, "an ordered message is resent though one behind it is stored")        \
+    X(JS_WINDOW_TOO_WIDE, "one message more than the window has room for is taken")           \
     X(PULL_NOT_REPEATED, "a pull request lost with its connection is not repeated")           \
     X(PULL_NOT_SUBTRACTED, "what a 408 leaves open still counts as asked for")                \
     X(HEARTBEAT_IGNORED, "missing heartbeats are not noticed")

@@ -120,10 +120,10 @@ static bool may_resend(const nbj__publisher *p, const nbj__publish_entry *e, siz
     if (nbj__publish_in_doubt(e) == 0)
         return true;
     if (!e->has_id)
-        return false;
+        return NBJ__CANARY(JS_RESENT_WITHOUT_ID);
     if (within == 0)
         within = nbj__publish_streams_window(&p->streams, nbj__publish_subject(p, offset, e)) / 2;
-    return nbj__time_since(e->first_sent, now) <= within;
+    return NBJ__CANARY(JS_LATE_RESEND) || nbj__time_since(e->first_sent, now) <= within;
 }
 
 static nbj_status check_version(const nbj__publish_entry *e, const nbj__info *info, nbj_error *error)
@@ -159,7 +159,7 @@ void nbj__publisher_send(nbj__publisher *p, nbj_time now)
                 p->due = 0; /* on_time says so, and goes on */
                 return;
             }
-            if (e->ordered && p->ordered_paused > 0)
+            if (e->ordered && p->ordered_paused > 0 && !NBJ__CANARY(JS_ORDER_OVERTAKES))
                 return; /* on_time goes on behind them */
             if (transmit(p, e, p->cursor_offset, now) != NBJ_OK)
                 return; /* disconnected, or the outgoing buffer is full: WRITABLE will come */
@@ -268,7 +268,7 @@ static nbj_status check_room(const nbj__publisher *p, const nbj__publish *m, siz
     size_t messages = (size_t)(p->tail - p->head);
     size_t bytes = nbj__buf_len(&p->frames);
 
-    if (messages >= p->opt.max_messages)
+    if (messages >= p->opt.max_messages && !(NBJ__CANARY(JS_WINDOW_TOO_WIDE) && messages <= p->mask))
         return NBJ_E_WOULD_BLOCK;
     if (m->no_tell || p->told_messages == 0)
         return NBJ_OK;

@@ -63,7 +63,7 @@ static void fail(nbj__publisher *p, uint64_t n, nbj__publish_outcome outcome, nb
 
 void nbj__publish_give_up(nbj__publisher *p, uint64_t n, nbj_status status, const char *text, nbj__publish_result *r)
 {
-    bool may_be_stored = nbj__publish_in_doubt(nbj__publish_entry_at(p, n)) > 0;
+    bool may_be_stored = nbj__publish_in_doubt(nbj__publish_entry_at(p, n)) > 0 && !NBJ__CANARY(JS_DOUBT_FORGOTTEN);
 
     nbj__error_set(&r->error, status, text, may_be_stored ? ": it may or may not be stored" : ": it is not stored",
                    (char *)NULL);
@@ -98,7 +98,7 @@ static bool is_first_try(const nbj__publish_entry *e)
 /* Whether it is worth sending again. */
 static bool is_patient(const nbj__publisher *p, const nbj__publish_entry *e, nbj_time now)
 {
-    return e->refusals < e->retries ||
+    return e->refusals < e->retries || NBJ__CANARY(JS_REFUSAL_UNCOUNTED) ||
            (e->retries > 0 && !e->hopeless && now < nbj__time_add(p->connected_at, STARTING_NS));
 }
 
@@ -147,7 +147,7 @@ void nbj__publisher_on_no_stream(nbj__publisher *p, nbj_bytes subject)
 static void on_stored(nbj__publisher *p, nbj__publish_entry *e, uint64_t n, nbj__publish_result *r)
 {
     if (e->has_id && nbj__publish_streams_see(&p->streams, &r->ack))
-        p->wants_windows = true;
+        p->wants_windows = !NBJ__CANARY(JS_WINDOW_UNASKED);
     if (e->counts && r->ack.value[0] == '\0' && !r->ack.duplicate) {
         nbj__error_set(&r->error, NBJ_E_UNSUPPORTED, "stream ", r->ack.stream, " stored it as an ordinary message and ",
                        "counted nothing: its server is older than 2.12", (char *)NULL);
@@ -157,7 +157,8 @@ static void on_stored(nbj__publisher *p, nbj__publish_entry *e, uint64_t n, nbj_
     r->error.status = NBJ_OK;
     r->error.code = r->error.err_code = 0;
     r->error.text[0] = '\0';
-    nbj__publish_finish(p, n, r->ack.duplicate && is_first_try(e) ? NBJ__DUPLICATE : NBJ__STORED, r);
+    bool is_own = !is_first_try(e) && !NBJ__CANARY(JS_OWN_DUPLICATE);
+    nbj__publish_finish(p, n, r->ack.duplicate && !is_own ? NBJ__DUPLICATE : NBJ__STORED, r);
 }
 
 bool nbj__publisher_on_reply(nbj__publisher *p, nbj_bytes token, const nbj_msg *msg, nbj_time now,
@@ -177,7 +178,7 @@ bool nbj__publisher_on_reply(nbj__publisher *p, nbj_bytes token, const nbj_msg *
     if (st == NBJ_OK)
         on_stored(p, e, n, r);
     else /* a refusal of what was sent more than once says nothing of the first time */
-        fail(p, n, says_no && is_first_try(e) ? NBJ__REJECTED : NBJ__UNKNOWN, r);
+        fail(p, n, says_no && (is_first_try(e) || NBJ__CANARY(JS_REFUSAL_BELIEVED)) ? NBJ__REJECTED : NBJ__UNKNOWN, r);
     return true;
 }
 

@@ -5,6 +5,7 @@
 
 #include "js/publish.h"
 
+#include "base/canary.h"
 #include "wire/words.h"
 
 #include <assert.h>
@@ -52,13 +53,13 @@ static inline uint32_t nbj__publish_in_doubt(const nbj__publish_entry *e)
 /* Sent in vain so far as we know, and an ordered message behind it is, or may be, stored: sent again it might land behind that. */
 static inline bool nbj__publish_is_overtaken(const nbj__publisher *p, const nbj__publish_entry *e, uint64_t n)
 {
-    return e->ordered && e->sends > 0 && (e->overtaken || n < p->ordered_stored);
+    return e->ordered && e->sends > 0 && (e->overtaken || n < p->ordered_stored) && !NBJ__CANARY(JS_ORDER_SWAPPED);
 }
 
 /* An ordered message before it failed. */
 static inline bool nbj__publish_is_cut_off(const nbj__publisher *p, const nbj__publish_entry *e, uint64_t n)
 {
-    return e->ordered && p->is_stopped && n > p->stopped_at;
+    return e->ordered && p->is_stopped && n > p->stopped_at && !NBJ__CANARY(JS_ORDER_GAP);
 }
 
 /* Ends message |n| and fills |r| but for its acknowledgement or error. */

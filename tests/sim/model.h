@@ -39,9 +39,12 @@ typedef struct model_options {
     const char *user, *pass, *token, *nkey;     /* all NULL: no authentication */
     const char *deny_publish, *deny_subscribe;  /* subject patterns, separated by blanks; NULL: none */
     unsigned ack_tokens;                        /* of an ack subject: 0 or 9: v1; 11, 12: v2 */
+    uint64_t commit_max_ns; /* how long replicas take at most to agree on a message; 0: a stream is on one server */
+    uint64_t late_max_ns;   /* of MODEL_JS_LATE */
     model_tls tls;
     bool issues_tokens; /* each CONNECT needs a token of its own: model_issue() */
     bool no_jetstream;
+    bool expects_first; /* expectations are looked at before message ids: which comes first is no contract */
     bool no_headers;
     bool advertise;           /* INFO names all running servers in connect_urls */
     bool advertise_addresses; /* by their addresses */
@@ -54,6 +57,8 @@ typedef enum model_trouble {
     MODEL_JS_MUTE,       /* processed, answers lost */
     MODEL_JS_NO_QUORUM,  /* publishes: no responders; API: 10008 */
     MODEL_JS_OVERLOADED, /* publishes: 429 with 10167; API silent */
+    MODEL_JS_LATE,       /* answers to publishes come late, in another order, some of them twice */
+    MODEL_JS_NOT_READY,  /* a new leader: what expects a subject's last sequence is answered 10163 */
 } model_trouble;
 
 model *model_new(const model_options *opt, uint64_t seed, uint64_t now);
@@ -81,6 +86,8 @@ bool model_is_up(const model *m, unsigned server);
 bool model_is_hung(const model *m, unsigned server);
 bool model_is_lame(const model *m, unsigned server); /* and still up */
 void model_set_trouble(model *m, model_trouble trouble);
+/* Streams get another leader: what replicas did not agree on is lost, but for some beginning of it. */
+void model_step_down(model *m, uint64_t now);
 void model_set_max_payload(model *m, uint32_t octets); /* reload: told to the clients by a later INFO */
 uint32_t model_max_payload(const model *m);
 void model_set_password(model *m, const char *password); /* for connections to come; NULL: as in the options */
@@ -104,6 +111,8 @@ typedef struct model_watcher {
     /* a message that a stream took; |created_ns| tells a stream from a later one of the same name */
     void (*stored)(void *user, const char *stream, uint64_t created_ns, uint64_t seq, str subject, str header,
                    str data);
+    /* … and that it does not have any more */
+    void (*removed)(void *user, const char *stream, uint64_t created_ns, uint64_t seq);
 } model_watcher;
 void model_watch(model *m, const model_watcher *watcher);
 

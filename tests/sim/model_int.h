@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of the server model share. One file per concern: model_parse (client grammar), model_conn (one
  * connection), model_server (life of servers), model_sub (interest and routing), model_js (JetStream's front
- * door), model_api (its calls), model_config (stream and consumer configurations), model_stream (store),
+ * door), model_api (its calls), model_config (stream and consumer configurations), model_stream (store), model_commit
+ * (replicas, late answers),
  * model_consumer (what is delivered next), model_pull (requests and acks). */
 #ifndef SIM_MODEL_INT_H
 #define SIM_MODEL_INT_H
@@ -69,6 +70,19 @@ typedef struct model_server {
 
 typedef struct model_stream model_stream;
 
+typedef struct routed {     /* a message on its way to subscribers */
+    const model_conn *from; /* NULL: from the server itself */
+    str to;                 /* what subscriptions are matched with */
+    str subject;            /* what is written into the frame: |to|, or a stream subject */
+    str reply, header, data;
+    bool from_stream; /* sent by a stream's own loop: 2.9 formats that differently */
+} routed;
+
+typedef struct proposal { /* a message, copied, and when it goes on */
+    routed msg;
+    uint64_t due;
+} proposal;
+
 struct model {
     model_options opt;
     uint64_t now, next_cid;
@@ -77,7 +91,8 @@ struct model {
     model_conn **conns;
     model_sub *subs;
     model_stream **streams;
-    size_t nconns, conns_cap, nsubs, subs_cap, nstreams, streams_cap;
+    size_t nconns, conns_cap, nsubs, subs_cap, nstreams, streams_cap, nlate, late_cap;
+    proposal *late; /* answers on their way; |due| is when they come */
     model_trouble trouble;
     const char *password; /* instead of the option's; NULL: that */
     char issued[32];      /* the token that is good; "": none */
@@ -86,14 +101,6 @@ struct model {
     size_t nfaults;
     char *faults[FAULTS_KEPT];
 };
-
-typedef struct routed {     /* a message on its way to subscribers */
-    const model_conn *from; /* NULL: from the server itself */
-    str to;                 /* what subscriptions are matched with */
-    str subject;            /* what is written into the frame: |to|, or a stream subject */
-    str reply, header, data;
-    bool from_stream; /* sent by a stream's own loop: 2.9 formats that differently */
-} routed;
 
 void model_blame(model *m, const char *format, ...) __attribute__((format(printf, 2, 3)));
 uint64_t model_wall(const model *m);
@@ -236,6 +243,8 @@ struct model_stream {
     stored_msg *msgs; /* by ascending sequence, without those removed */
     dedup_entry *dedup;
     consumer **consumers;
+    proposal *proposals; /* messages that replicas have not agreed on, in order */
+    size_t nproposals, proposals_cap;
     size_t nmsgs, msgs_cap, ndedup, dedup_cap, nconsumers, consumers_cap;
 };
 
@@ -254,6 +263,17 @@ uint64_t stream_purge(model_stream *s);
 void stream_trim(model_stream *s); /* after the limits changed, or time has passed */
 void stream_after_restart(model_stream *s);
 uint64_t stream_deadline(const model_stream *s);
+void stream_store(model_stream *s, const routed *msg); /* it passed the checks; answers */
+
+/* model_commit.c */
+void stream_propose(model_stream *s, const routed *msg);
+bool stream_has_proposed(const model_stream *s, const char *key, str value); /* key: of a header; NULL: the subject */
+void stream_commit(model_stream *s);                                         /* what is due */
+void stream_forget_proposals(model_stream *s);
+void stream_answer(model *m, str reply, str header, str body, bool for_now); /* to a publish */
+void answers_tick(model *m);
+uint64_t answers_deadline(const model *m);
+void answers_free(model *m);
 
 typedef struct pending {
     uint64_t sseq, dseq, due; /* due: virtual time of the redelivery; SIM_NEVER while queued for it */

@@ -72,8 +72,8 @@ static bool take_ack(model *m, const routed *msg)
 
 static void answer_too_many(model *m, const routed *msg)
 {
-    js_answer(m, msg->reply, str_of("NATS/1.0 429 Too Many Requests\r\n\r\n"),
-              str_of("{\"error\":{\"code\":429,\"err_code\":10167,\"description\":\"too many requests\"}}"), true);
+    stream_answer(m, msg->reply, str_of("NATS/1.0 429 Too Many Requests\r\n\r\n"),
+                  str_of("{\"error\":{\"code\":429,\"err_code\":10167,\"description\":\"too many requests\"}}"), true);
 }
 
 bool js_take(model *m, const routed *msg)
@@ -101,12 +101,15 @@ bool js_take(model *m, const routed *msg)
 
 void js_tick(model *m)
 {
+    answers_tick(m);
     if (m->trouble == MODEL_JS_DEAF)
         return;
     for (size_t i = 0; i < m->nstreams; i++) {
         model_stream *s = m->streams[i];
-        if (stream_deadline(s) <= m->now)
+        if (stream_deadline(s) <= m->now) {
+            stream_commit(s);
             stream_trim(s);
+        }
         for (size_t k = 0; k < s->nconsumers; k++)
             if (consumer_deadline(s->consumers[k]) <= m->now)
                 consumer_tick(s->consumers[k]);
@@ -115,7 +118,7 @@ void js_tick(model *m)
 
 uint64_t js_deadline(const model *m)
 {
-    uint64_t due = SIM_NEVER;
+    uint64_t due = answers_deadline(m);
     for (size_t i = 0; i < m->nstreams && m->trouble != MODEL_JS_DEAF; i++) {
         const model_stream *s = m->streams[i];
         uint64_t at = stream_deadline(s);

@@ -57,6 +57,7 @@ void model_free(model *m)
         stream_free(m->streams[i]);
     for (size_t i = 0; i < m->nfaults && i < FAULTS_KEPT; i++)
         free(m->faults[i]);
+    answers_free(m);
     free(m->streams);
     free(m->subs);
     free(m->conns);

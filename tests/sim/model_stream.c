@@ -86,6 +86,8 @@ void stream_free(model_stream *s)
         free_msg(&s->msgs[i]);
     for (size_t i = 0; i < s->ndedup; i++)
         free(s->dedup[i].id);
+    stream_forget_proposals(s);
+    free(s->proposals);
     free(s->consumers);
     free(s->msgs);
     free(s->dedup);
@@ -140,6 +142,8 @@ void stream_remove(model_stream *s, uint64_t seq)
     size_t i = stream_index(s, seq);
     if (i >= s->nmsgs || s->msgs[i].seq != seq)
         return;
+    if (s->m->watcher.removed != NULL)
+        s->m->watcher.removed(s->m->watcher.user, s->cfg.v[S_NAME].text, s->created, seq);
     s->octets -= stored_size(s, &s->msgs[i]);
     free_msg(&s->msgs[i]);
     s->nmsgs--;
@@ -191,7 +195,9 @@ void stream_trim(model_stream *s)
 uint64_t stream_deadline(const model_stream *s)
 {
     int64_t age = s->cfg.v[S_MAX_AGE].num;
-    return age > 0 && s->nmsgs > 0 ? s->msgs[0].time + (uint64_t)age + 1 : SIM_NEVER;
+    uint64_t due = s->nproposals > 0 ? s->proposals[0].due : SIM_NEVER;
+    uint64_t end = age > 0 && s->nmsgs > 0 ? s->msgs[0].time + (uint64_t)age + 1 : SIM_NEVER;
+    return end < due ? end : due;
 }
 
 /* --- publish ---------------------------------------------------------------------------------------------- */
@@ -224,6 +230,7 @@ static void remember_id(model_stream *s, str id, uint64_t seq, uint64_t time)
 /* File streams rebuild the window from what they still hold; settled work is forgotten with its ids. */
 void stream_after_restart(model_stream *s)
 {
+    stream_forget_proposals(s);
     while (s->ndedup > 0)
         free(s->dedup[--s->ndedup].id);
     for (size_t i = 0; i < s->nmsgs; i++) {
@@ -241,7 +248,7 @@ static void acknowledge(const model_stream *s, str reply, uint64_t seq, bool dup
     buf_printf(&body, "{\"stream\":\"%s\",%s\"seq\":%llu%s}", s->cfg.v[S_NAME].text, s->m->opt.minor < 12 ? " " : "",
                (unsigned long long)seq, duplicate ? ",\"duplicate\": true" : "");
     if (s->cfg.v[S_NO_ACK].num == 0)
-        js_answer(s->m, reply, (str){ 0 }, buf_view(&body), true);
+        stream_answer(s->m, reply, (str){ 0 }, buf_view(&body), seq == 0);
     buf_free(&body);
 }
 
@@ -257,7 +264,7 @@ static void refuse(const model_stream *s, str reply, unsigned code, unsigned err
     buf_vprintf(&body, format, args);
     buf_printf(&body, "\"},\"stream\":\"%s\",\"seq\":0}", s->cfg.v[S_NAME].text);
     va_end(args);
-    js_answer(s->m, reply, (str){ 0 }, buf_view(&body), true);
+    stream_answer(s->m, reply, (str){ 0 }, buf_view(&body), err == 10158 || err == 10163);
     buf_free(&body);
 }
 
@@ -274,15 +281,31 @@ static str last_id(const model_stream *s)
     return s->ndedup > 0 ? str_of(s->dedup[s->ndedup - 1].id) : (str){ "", 0 };
 }
 
-/* Expectations after the duplicate check. True: refused and answered. */
+/* What replicas have not agreed on counts for the last sequence; of its subjects the last one is not known. */
+static bool expectation_is_undecided(model_stream *s, const routed *msg)
+{
+    bool own = model_header(msg->header, "Nats-Expected-Last-Subject-Sequence").ptr != NULL;
+    if (own && s->m->trouble == MODEL_JS_NOT_READY)
+        refuse(s, msg->reply, 503, 10163, "expected last sequence per subject temporarily unavailable");
+    else if (own && stream_has_proposed(s, NULL, msg->subject))
+        refuse(s, msg->reply, 400, 10164, "wrong last sequence");
+    else
+        return false;
+    return true;
+}
+
+/* True: refused and answered. */
 static bool expectation_failed(model_stream *s, const routed *msg)
 {
+    if (expectation_is_undecided(s, msg))
+        return true;
+    uint64_t last_seq = s->last_seq + s->nproposals;
     uint64_t want = 0;
     str seq = model_header(msg->header, "Nats-Expected-Last-Sequence");
     str id = model_header(msg->header, "Nats-Expected-Last-Msg-Id");
     str own = model_header(msg->header, "Nats-Expected-Last-Subject-Sequence");
-    if (seq.ptr != NULL && (!str_u64(seq, UINT64_MAX, &want) || want != s->last_seq)) {
-        refuse(s, msg->reply, 400, 10071, "wrong last sequence: %llu", (unsigned long long)s->last_seq);
+    if (seq.ptr != NULL && (!str_u64(seq, UINT64_MAX, &want) || want != last_seq)) {
+        refuse(s, msg->reply, 400, 10071, "wrong last sequence: %llu", (unsigned long long)last_seq);
         return true;
     }
     if (id.ptr != NULL && !str_eq(id, last_id(s))) {
@@ -308,8 +331,9 @@ static const char *full(const model_stream *s, const stored_msg *msg)
     return over(&v[S_MAX_BYTES], s->octets + stored_size(s, msg)) ? "maximum bytes exceeded" : NULL;
 }
 
-static void store(model_stream *s, const routed *msg, str id)
+void stream_store(model_stream *s, const routed *msg)
 {
+    str id = model_header(msg->header, "Nats-Msg-Id");
     stored_msg stored = { .seq = s->last_seq + 1,
                           .time = s->m->now,
                           .subject = str_dup(msg->subject),
@@ -344,24 +368,41 @@ static void store(model_stream *s, const routed *msg, str id)
         consumer_deliver(s->consumers[i]);
 }
 
+/* The id of |msg| is known, or being stored. True: answered. */
+static bool is_duplicate(model_stream *s, const routed *msg)
+{
+    str id = model_header(msg->header, "Nats-Msg-Id");
+    const dedup_entry *known = id.ptr != NULL ? find_id(s, id) : NULL;
+    if (known != NULL)
+        acknowledge(s, msg->reply, known->seq, true);
+    else if (id.ptr == NULL || !stream_has_proposed(s, "Nats-Msg-Id", id))
+        return false;
+    else if (s->m->opt.minor >= 11)
+        refuse(s, msg->reply, 409, 10158, "message id is in process");
+    else
+        acknowledge(s, msg->reply, 0, true);
+    return true;
+}
+
 void stream_publish(model_stream *s, const routed *msg)
 {
     str expected = model_header(msg->header, "Nats-Expected-Stream");
-    str id = model_header(msg->header, "Nats-Msg-Id");
-    const dedup_entry *known = id.ptr != NULL ? find_id(s, id) : NULL;
     size_t size = msg->header.len + msg->data.len;
+    bool expects_first = s->m->opt.expects_first;
     if (expected.ptr != NULL && !str_is(expected, s->cfg.v[S_NAME].text))
         refuse(s, msg->reply, 400, 10060, "expected stream does not match");
-    else if (known != NULL)
-        acknowledge(s, msg->reply, known->seq, true);
-    else if (expectation_failed(s, msg))
+    else if (expects_first && expectation_failed(s, msg))
+        return;
+    else if (is_duplicate(s, msg) || (!expects_first && expectation_failed(s, msg)))
         return;
     else if (over(&s->cfg.v[S_MAX_MSG_SIZE], size))
         refuse(s, msg->reply, 400, 10054, "message size exceeds maximum allowed");
     else if (msg->header.len > HEADER_MAX)
         refuse(s, msg->reply, 400, 10097, "header size exceeds maximum allowed of 64k");
+    else if (s->m->opt.commit_max_ns > 0)
+        stream_propose(s, msg);
     else
-        store(s, msg, id);
+        stream_store(s, msg);
 }
 
 /* --- what checkers read ----------------------------------------------------------------------------------- */

@@ -2,13 +2,15 @@
 /* One simulated run: world = f(seed). The production session with its JetStream window and pull consumer, the network
  * and server models, an application that does random things and keeps its own ledger, and fate.
  *
+ *   sim_main.c    the program that runs seeds
  *   sim_run.c     a run from beginning to end: safety phase, healing, liveness, verdict
  *   sim_swarm.c   what is drawn once per run
  *   sim_client.c  the driver of the session, and what its events may be
  *   sim_shake.c   its part of the handshake: TLS and credentials
  *   sim_app.c     the application's programme; subscriptions and publishes
  *   sim_calls.c   its requests and flushes
- *   sim_js.c      its JetStream half
+ *   sim_js.c      its JetStream half: the stream, its pull consumer
+ *   sim_publish.c … and its publish window
  *   sim_ledger.c  who published what, and what became of it
  *   sim_check.c   invariants of a life and of an idle client
  *   sim_fate.c    faults */
@@ -17,6 +19,7 @@
 
 #include "conn/session.h"
 #include "js/publish.h"
+#include "js/publish_ask.h"
 #include "js/pull.h"
 
 #include "net.h"
@@ -26,6 +29,7 @@
 #include "world.h"
 
 #define SIM_MIN_EVENTS 500
+#define SIM_MIN_EVENTS_SMALL 100
 #define SIM_MIN_FAULTS 3
 #define SIM_STREAM "S"
 #define SIM_CONSUMER "C"
@@ -50,6 +54,7 @@ typedef enum fate_kind {
     FATE_PAYLOAD,
     FATE_PEER,
     FATE_JETSTREAM,
+    FATE_LEADER,
     FATE_COUNT,
 } fate_kind;
 
@@ -82,9 +87,13 @@ typedef struct swarm {
     net_weather weather;
     nbj__session_options session;
     char urls[128];
-    unsigned known; /* servers that |urls| names, from sim0 on */
-    bool tls_urls;  /* tls:// */
-    bool js, memory_stream, work_queue;
+    unsigned known;                                                        /* servers that |urls| names, from sim0 on */
+    bool tls_urls;                                                         /* tls:// */
+    bool js, consumes, memory_stream, work_queue, discard_new, publishing; /* publishing: a small world for that */
+    uint32_t max_msgs, max_per_subject;                                    /* 0: without a limit */
+    uint64_t max_age_ns, duplicates_ns;                                    /* 0: as the server does */
+    uint32_t ordered, expecting;                                           /* so many publishes of 8 */
+    uint32_t min_events;
     nbj__publish_options publish;
     nbj__pull_options pull;
     uint64_t ack_wait_ns;
@@ -111,6 +120,9 @@ typedef struct entry {
     nbj__publish_outcome outcome;
     uint64_t epoch, seq; /* where it was stored last: the stream's creation, and sequence */
     uint64_t msg_id;     /* given by the application; 0: the library's own */
+    bool ordered, no_id, expects;
+    uint32_t retries, sends, refusals; /* retries: that are allowed; the others as the window last counted them */
+    uint64_t first_sent, sent_on;
 } entry;
 
 typedef struct app_sub {
@@ -139,8 +151,8 @@ typedef struct app_call {
 } app_call;
 
 typedef struct stored_note { /* what a stream took, by the stream's life and sequence */
-    uint64_t epoch, seq, id;
-    bool processed, terminated;
+    uint64_t epoch, seq, id, time;
+    bool processed, removed;
 } stored_note;
 
 /* TLS as the driver of the client does it. */
@@ -198,6 +210,10 @@ typedef struct sim {
     app_sub *subs;
     app_call *calls;
     nbj__publisher publisher;
+    nbj__publish_asker asker;
+    uint64_t last_sent_id, last_sent_on;     /* of the window's messages, for the first time on a connection */
+    uint64_t ordered_failed, ordered_stored; /* the first that failed and the last that was stored; 0: none */
+    size_t ordered_open;
     nbj__pull pull;
     bool has_publisher, has_pull;
     nbj_msg *unsettled[64];
@@ -223,7 +239,18 @@ extern const nbj__machine *const sim_machines[];
 extern const size_t sim_machine_count;
 bool sim_was_taken(const nbj__machine *m, size_t transition);
 
-void sim_run(uint64_t seed, bool verbose, sim_result *out);
+typedef void sim_runner(uint64_t seed, bool verbose, sim_result *out);
+sim_runner sim_run;
+sim_runner sim_run_publishing; /* a small world that is about the publish window */
+
+/* A program that runs seeds: sim_main.c. */
+typedef struct sim_program {
+    sim_runner *run;
+    uint64_t seeds, min_events;
+    const nbj__machine *machine; /* whose transitions all have to be taken; NULL: all machines' */
+    const char *replay;          /* the command that runs seeds */
+} sim_program;
+int sim_main(int argc, char **argv, const sim_program *program);
 
 /* The same with a fixed programme (connect, subscribe, publish, request, store, consume and ack), a fixed network
  * and one fault: |how| after |octet| octets of one direction of the first connection. |octet| SIM_NEVER: none. */
@@ -244,6 +271,7 @@ const char *sim_fate_name(fate_kind kind);
 
 /* sim_swarm.c */
 void swarm_draw(swarm *sw, uint64_t seed);
+void swarm_draw_publishing(swarm *sw, uint64_t seed);
 void swarm_fix(swarm *sw); /* the same for everybody, with short times */
 
 /* sim_client.c */
@@ -290,14 +318,26 @@ void app_on_done(sim *s, app_call *call, nbj_status status, const nbj_msg *msg);
 void js_begin(sim *s);
 void js_end(sim *s);
 void js_care(sim *s);
-void js_publish(sim *s);
 void js_settle(sim *s, size_t keep);
 void js_on_delivery(sim *s, const nbj_msg *msg);
-void js_on_result(sim *s, const nbj__publish_result *r);
 void js_make_stream(void *sim, uint64_t argument); /* by the peer */
-void js_stored(void *sim, const char *stream, uint64_t created_ns, uint64_t seq, str subject, str header, str data);
+uint64_t js_epoch(const sim *s);                   /* the stream's creation; 0: there is none */
+uint64_t js_window_ns(const sim *s);               /* its duplicate window */
 void js_check_idle(sim *s);
 const char *js_why_busy(sim *s); /* NULL: idle */
+
+/* sim_publish.c */
+void publish_begin(sim *s);
+void publish_end(sim *s);
+void publish_ask(sim *s);
+void publish_something(sim *s);
+void publish_moved(sim *s, int to); /* a message of the window is about to have that state */
+void publish_result(sim *s, const nbj__publish_result *r);
+void publish_stored(void *sim, const char *stream, uint64_t created_ns, uint64_t seq, str subject, str header,
+                    str data);
+void publish_removed(void *sim, const char *stream, uint64_t created_ns, uint64_t seq);
+const char *publish_why_busy(const sim *s);
+void publish_check_idle(sim *s);
 
 /* sim_ledger.c */
 uint64_t ledger_add(sim *s, char kind, const char *subject, size_t size);

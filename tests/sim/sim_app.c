@@ -282,7 +282,7 @@ static void peer_speaks(sim *s)
     buf_free(&block);
 }
 
-static bool publish_something(sim *s)
+static bool publish_core(sim *s)
 {
     const char *subject = PICK(&s->app, subjects);
     return app_publish(s, subject, draw_size(s));
@@ -383,10 +383,10 @@ static void run_op(sim *s, app_op op)
             drain_sub(s, a);
         break;
     case DO_PUBLISH:
-        publish_something(s);
+        publish_core(s);
         break;
     case DO_BURST:
-        for (uint64_t n = rng_below(&s->app, 20); n > 0 && publish_something(s); n--)
+        for (uint64_t n = rng_below(&s->app, 20); n > 0 && publish_core(s); n--)
             ;
         break;
     case DO_PEER_PUBLISH:
@@ -426,11 +426,11 @@ static void run_op(sim *s, app_op op)
         }
         break;
     case DO_JS_PUBLISH:
-        js_publish(s);
+        publish_something(s);
         break;
     case DO_JS_BURST:
         for (uint64_t n = rng_below(&s->app, 30); n > 0; n--)
-            js_publish(s);
+            publish_something(s);
         break;
     case DO_JS_SETTLE:
         js_settle(s, (size_t)rng_below(&s->app, 8));

@@ -75,6 +75,8 @@ static void on_transition(void *ctx, const nbj__machine *m, int from, int to)
     if (!legal)
         sim_fail(s, "%s goes %d to %d, which its table does not know", m->name, from, to);
     sim_note(s, (uint64_t)from * 64 + (uint64_t)to, (uint64_t)m->name[0]);
+    if (m == &nbj__publish_machine)
+        publish_moved(s, to);
 }
 
 /* --- beginning --------------------------------------------------------------------------------------------- */
@@ -223,7 +225,7 @@ static void on_inbox(sim *s, const nbj__event *ev)
 {
     nbj__publish_result r;
     if (s->has_publisher && nbj__publisher_on_reply(&s->publisher, ev->token, ev->msg, s->w.now, &r))
-        js_on_result(s, &r);
+        publish_result(s, &r);
 }
 
 static void on_msg(sim *s, const nbj__event *ev)
@@ -246,6 +248,8 @@ static void on_call_done(sim *s, const nbj__event *ev)
 {
     if (ev->call->owner == NBJ__CALL_OF_JS)
         nbj__pull_on_call(NBJ__ITEM(ev->call, nbj__pull, call), ev, s->w.now);
+    else if (ev->call->owner == NBJ__CALL_OF_PUBLISHER)
+        nbj__publish_asker_on_call(&s->asker, ev);
     else
         app_on_done(s, NBJ__ITEM(ev->call, app_call, call), ev->status, ev->msg);
 }
@@ -261,7 +265,7 @@ static void on_closed(sim *s, const nbj__event *ev)
     s->connected = false;
     s->closed_status = ev->status;
     while (s->has_publisher && nbj__publisher_abandon(&s->publisher, &r))
-        js_on_result(s, &r);
+        publish_result(s, &r);
 }
 
 static void on_server_error(sim *s, const nbj__event *ev)
@@ -270,7 +274,7 @@ static void on_server_error(sim *s, const nbj__event *ev)
     s->too_large_was_told |= ev->status == NBJ_E_TOO_LARGE;
     if (s->has_publisher && ev->status == NBJ_E_PERMISSION_PUBLISH &&
         nbj__publisher_on_refused(&s->publisher, ev->subject, &r))
-        js_on_result(s, &r);
+        publish_result(s, &r);
     if (ev->sub != NULL && ev->sub->kind == NBJ__SUB_OF_APP && !app_sub_of(ev->sub)->denied)
         sim_fail(s, "a permission error ends subscription %s", ev->sub->subject);
 }
@@ -363,9 +367,10 @@ static void run_timers(sim *s)
         nbj__session_on_time(s->session, now);
     while (s->has_publisher && !s->closed_seen && now >= nbj__publisher_deadline(&s->publisher) &&
            nbj__publisher_on_time(&s->publisher, now, &r))
-        js_on_result(s, &r);
+        publish_result(s, &r);
     if (s->has_pull && !s->closed_seen && now >= nbj__pull_deadline(&s->pull))
         nbj__pull_on_time(&s->pull, now);
+    publish_ask(s);
 }
 
 static void take_events(sim *s)

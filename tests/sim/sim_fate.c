@@ -14,6 +14,7 @@ static const char *const names[FATE_COUNT] = {
     [FATE_FREEZE] = "freeze",     [FATE_PASSWORD] = "password",
     [FATE_WIRE] = "wire",         [FATE_PAYLOAD] = "payload",
     [FATE_PEER] = "peer away",    [FATE_JETSTREAM] = "jetstream",
+    [FATE_LEADER] = "leader",
 };
 
 const char *sim_fate_name(fate_kind kind)
@@ -341,14 +342,37 @@ static void freeze_now(void *user, uint64_t argument)
 
 static bool jetstream_trouble(sim *s)
 {
-    static const model_trouble troubles[] = { MODEL_JS_DEAF, MODEL_JS_MUTE, MODEL_JS_NO_QUORUM, MODEL_JS_OVERLOADED };
+    static const model_trouble troubles[] = { MODEL_JS_DEAF,       MODEL_JS_MUTE, MODEL_JS_NO_QUORUM,
+                                              MODEL_JS_OVERLOADED, MODEL_JS_LATE, MODEL_JS_NOT_READY };
     if (!s->sw.js)
         return false;
-    model_set_trouble(s->m, troubles[rng_below(&s->fate, 4)]);
-    s->refusals = true;
+    model_trouble trouble = troubles[rng_below(&s->fate, sizeof troubles / sizeof troubles[0])];
+    model_set_trouble(s->m, trouble);
+    s->refusals |= trouble != MODEL_JS_LATE;
     world_at(&s->w, s->w.now + how_long(s), jetstream_fine, s, 0);
     if (rng_below(&s->fate, 4) == 0) /* while refused publishes wait to be sent again */
         world_at(&s->w, s->w.now + how_long(s), freeze_now, s, 0);
+    return true;
+}
+
+static void leader_is_new(void *user, uint64_t argument)
+{
+    sim *s = user;
+    (void)argument;
+    if (s->phase != SIM_SAFETY)
+        return;
+    model_set_trouble(s->m, MODEL_JS_NOT_READY);
+    world_at(&s->w, s->w.now + rng_log(&s->fate, SIM_MS, 500 * SIM_MS), jetstream_fine, s, 0);
+}
+
+static bool change_leader(sim *s)
+{
+    if (!s->sw.js || s->sw.model.commit_max_ns == 0 || !model_is_up(s->m, 0) || model_is_hung(s->m, 0))
+        return false;
+    s->refusals = true;
+    model_step_down(s->m, s->w.now);
+    model_set_trouble(s->m, MODEL_JS_NO_QUORUM);
+    world_at(&s->w, s->w.now + rng_log(&s->fate, SIM_MS, 3 * (uint64_t)SIM_S), leader_is_new, s, 0);
     return true;
 }
 
@@ -391,6 +415,8 @@ static bool strike(sim *s, fate_kind kind)
         return peer_leaves(s);
     case FATE_JETSTREAM:
         return jetstream_trouble(s);
+    case FATE_LEADER:
+        return change_leader(s);
     case FATE_COUNT:
         break;
     }

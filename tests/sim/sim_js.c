@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The application's JetStream half: a publish window and a pull consumer on one stream, and what their answers may
- * be. "Stored" must name the very message, "rejected" must never have been stored, whatever was stored must be
- * processed. */
+/* The application's JetStream half: the stream, and a pull consumer on it. Whatever was stored, and not removed by the
+ * stream's limits, must be processed. */
 #include "sim.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const subjects[] = { "js.a", "js.b", "js.c.d", "deny.j" };
-
-static uint64_t epoch_now(const sim *s)
+uint64_t js_epoch(const sim *s)
 {
     model_stream_view v;
     return model_stream_find(s->m, SIM_STREAM, &v) ? v.created_ns : 0;
+}
+
+uint64_t js_window_ns(const sim *s)
+{
+    uint64_t window = s->sw.duplicates_ns > 0 ? s->sw.duplicates_ns : 120 * (uint64_t)SIM_S;
+    return s->sw.max_age_ns > 0 && s->sw.max_age_ns < window ? s->sw.max_age_ns : window;
 }
 
 /* --- the stream -------------------------------------------------------------------------------------------- */
@@ -23,135 +26,21 @@ void js_make_stream(void *user, uint64_t argument)
     sim *s = user;
     buf op = { 0 }, body = { 0 };
     (void)argument;
-    buf_printf(&body, "{\"name\":\"" SIM_STREAM "\",\"subjects\":[\"js.>\"],\"storage\":\"%s\",\"retention\":\"%s\"}",
+    buf_printf(&body, "{\"name\":\"" SIM_STREAM "\",\"subjects\":[\"js.>\"],\"storage\":\"%s\",\"retention\":\"%s\"",
                s->sw.memory_stream ? "memory" : "file", s->sw.work_queue ? "workqueue" : "limits");
+    buf_printf(&body, ",\"max_msgs\":%u,\"max_msgs_per_subject\":%u,\"discard\":\"%s\"", s->sw.max_msgs,
+               s->sw.max_per_subject, s->sw.discard_new ? "new" : "old");
+    buf_printf(&body, ",\"max_age\":%" PRIu64 ",\"duplicate_window\":%" PRIu64 "}", s->sw.max_age_ns,
+               s->sw.duplicates_ns);
     buf_printf(&op, "PUB $JS.API.STREAM.CREATE." SIM_STREAM " %zu\r\n", buf_len(&body));
     buf_str(&op, buf_view(&body));
     buf_text(&op, "\r\n");
     if (model_is_up(s->m, 0) && s->p.conn != NULL)
         model_feed(s->p.conn, buf_view(&op).ptr, buf_len(&op), s->w.now);
-    if (epoch_now(s) == 0) /* not now, then later */
+    if (js_epoch(s) == 0) /* not now, then later */
         world_at(&s->w, s->w.now + 100 * SIM_MS, js_make_stream, s, 0);
     buf_free(&op);
     buf_free(&body);
-}
-
-/* Whether the stream has |id|, or another entry with the same id of the application's, in this epoch. */
-static const stored_note *stored_as(sim *s, uint64_t epoch, uint64_t id)
-{
-    uint64_t msg_id = ledger_get(s, id)->msg_id;
-    for (size_t i = 0; i < s->note_count; i++) {
-        const stored_note *n = &s->notes[i];
-        bool same = n->id == id || (msg_id > 0 && ledger_get(s, n->id)->msg_id == msg_id);
-        if (same && n->epoch == epoch)
-            return n;
-    }
-    return NULL;
-}
-
-void js_stored(void *user, const char *stream, uint64_t created_ns, uint64_t seq, str subject, str header, str data)
-{
-    sim *s = user;
-    (void)stream;
-    uint64_t id = ledger_identify(s, "stored", subject, header, data);
-    entry *e = ledger_get(s, id);
-    if (e == NULL)
-        return;
-    bool forgets = s->sw.work_queue && s->restarted; /* settled messages and their ids */
-    if (stored_as(s, created_ns, id) != NULL && !forgets)
-        sim_fail(s, "J%" PRIu64 " is stored twice", id);
-    if (e->outcomes > 0 && e->outcome == NBJ__REJECTED)
-        sim_fail(s, "J%" PRIu64 " is stored after it was reported as rejected", id);
-    e->stored++;
-    e->epoch = created_ns;
-    e->seq = seq;
-    s->notes = sim_grow(s->notes, s->note_count, &s->notes_cap, sizeof *s->notes);
-    s->notes[s->note_count++] = (stored_note){ .epoch = created_ns, .seq = seq, .id = id };
-    sim_note(s, id, seq);
-}
-
-/* --- publishing -------------------------------------------------------------------------------------------- */
-
-void js_publish(sim *s)
-{
-    nbj_header headers[3];
-    char msg_id[24];
-    buf data = { 0 }, id_text = { 0 };
-    if (!s->has_publisher)
-        return;
-    const char *subject = subjects[rng_below(&s->app, 16) == 0 ? 3 : rng_below(&s->app, 3)];
-    uint64_t id = ledger_add(s, 'J', subject, 24 + (size_t)rng_below(&s->app, 100));
-    entry *e = ledger_get(s, id);
-    nbj__publish m = { .msg = { .subject = nbj_str(subject), .headers = headers },
-                       .deadline = s->w.now + rng_log(&s->app, 10 * SIM_MS, 2 * s->sw.deadline_max_ns),
-                       .user = { .data = (void *)(uintptr_t)id } };
-    m.no_id = rng_below(&s->app, 10) == 0;
-    m.msg.header_count = ledger_message(s, id, headers, &data);
-    m.msg.payload = nbj_view(buf_view(&data).ptr, buf_len(&data));
-    if (!m.no_id && rng_below(&s->app, 10) == 0) {
-        e->msg_id = rng_between(&s->app, 1, 5);
-        buf_printf(&id_text, "given-%" PRIu64, e->msg_id);
-        memcpy(msg_id, buf_view(&id_text).ptr, buf_len(&id_text));
-        m.msg_id = nbj_view(msg_id, buf_len(&id_text));
-    }
-    e->accepted = true; /* a window writes at once */
-    nbj_status st = nbj__publisher_publish(&s->publisher, &m, s->w.now);
-    e = ledger_get(s, id);
-    e->accepted = st == NBJ_OK;
-    sim_log(s, "publishes J%" PRIu64 " into the window: %s", id, nbj_strerror(st));
-    if (st != NBJ_OK && st != NBJ_E_WOULD_BLOCK && st != NBJ_E_FULL && st != NBJ_E_TOO_LARGE && !app_is_excused(s, st))
-        sim_fail(s, "publish into the window: %s", nbj_strerror(st));
-    buf_free(&data);
-    buf_free(&id_text);
-}
-
-static void check_stored(sim *s, uint64_t id, const nbj__publish_result *r)
-{
-    const entry *e = ledger_get(s, id);
-    bool named = false;
-    for (size_t i = 0; i < s->note_count && !named; i++) {
-        const stored_note *n = &s->notes[i];
-        named =
-            n->seq == r->ack.sequence && (n->id == id || (e->msg_id > 0 && ledger_get(s, n->id)->msg_id == e->msg_id));
-    }
-    if (!named || strcmp(r->ack.stream, SIM_STREAM) != 0)
-        sim_fail(s, "J%" PRIu64 " is acknowledged as sequence %" PRIu64 ", which is another message", id,
-                 r->ack.sequence);
-    if (r->outcome == NBJ__DUPLICATE && e->msg_id == 0)
-        sim_fail(s, "J%" PRIu64 " is called a duplicate of itself", id);
-}
-
-/* A connection that lasts is used: what waits is sent again on it, long before its deadline. */
-static void check_tried(sim *s, uint64_t id)
-{
-    bool lasts = s->connected && !net_is_faulted(s->conn) && s->w.now - s->connected_at > 2 * (uint64_t)SIM_S;
-    const entry *e = ledger_get(s, id);
-    if (lasts && e->written_on != net_number(s->conn) && !nbj__session_has_tx(s->session))
-        sim_fail(s, "J%" PRIu64 " was not sent on this connection though there was time", id);
-}
-
-void js_on_result(sim *s, const nbj__publish_result *r)
-{
-    uint64_t id = (uint64_t)(uintptr_t)r->user.data;
-    entry *e = ledger_get(s, id);
-    sim_log(s, "J%" PRIu64 " ends as outcome %d, sequence %" PRIu64 ": %s", id, (int)r->outcome, r->ack.sequence,
-            r->error.text);
-    sim_note(s, id, (uint64_t)r->outcome);
-    if (e == NULL || e->kind != 'J' || !e->accepted || e->life != s->life) {
-        sim_fail(s, "a result for a message that is not in the window: %" PRIu64, id);
-        return;
-    }
-    if (++e->outcomes > 1)
-        sim_fail(s, "J%" PRIu64 " has two outcomes", id);
-    e->outcome = r->outcome;
-    if (r->outcome == NBJ__STORED || r->outcome == NBJ__DUPLICATE)
-        check_stored(s, id, r);
-    else if (r->error.status == NBJ_OK)
-        sim_fail(s, "J%" PRIu64 " failed without a reason", id);
-    if (r->error.status == NBJ_E_TIMEOUT)
-        check_tried(s, id);
-    if (r->outcome == NBJ__REJECTED && e->stored > 0)
-        sim_fail(s, "J%" PRIu64 " is reported as rejected, but it is stored", id);
 }
 
 /* --- consuming --------------------------------------------------------------------------------------------- */
@@ -241,36 +130,27 @@ static void start_pull(sim *s)
         sim_fail(s, "a pull consumer could not be started: %s", nbj_strerror(st));
 }
 
-static void start_publisher(sim *s)
-{
-    nbj_status st = nbj__publisher_init(&s->publisher, s->session, &s->sw.publish, &s->observer);
-    s->has_publisher = st == NBJ_OK;
-    if (st != NBJ_OK)
-        nbj__publisher_free(&s->publisher);
-    else if (s->connected)
-        nbj__publisher_on_connected(&s->publisher, s->w.now);
-}
-
 void js_begin(sim *s)
 {
-    start_publisher(s);
-    start_pull(s);
+    publish_begin(s);
+    if (s->sw.consumes)
+        start_pull(s);
 }
 
 /* A consumer that the server refused for good is the application's to start again. */
 void js_care(sim *s)
 {
     bool usable = s->session != NULL && !s->closed_seen && !s->asked_to_drain;
-    if (!s->sw.js || !usable || epoch_now(s) == 0)
+    if (!s->sw.js || !usable || js_epoch(s) == 0)
         return;
     if (s->has_pull && (s->pull.state == NBJ__PULL_GONE || s->pull.state == NBJ__PULL_STOPPED)) {
         nbj__pull_free(&s->pull);
         s->has_pull = false;
     }
-    if (!s->has_pull)
+    if (!s->has_pull && s->sw.consumes)
         start_pull(s);
     if (!s->has_publisher) /* there was no memory for it */
-        start_publisher(s);
+        publish_begin(s);
 }
 
 void js_end(sim *s)
@@ -278,9 +158,8 @@ void js_end(sim *s)
     js_settle(s, 0);
     if (s->has_pull)
         nbj__pull_free(&s->pull);
-    if (s->has_publisher)
-        nbj__publisher_free(&s->publisher);
-    s->has_pull = s->has_publisher = false;
+    s->has_pull = false;
+    publish_end(s);
 }
 
 /* --- idle -------------------------------------------------------------------------------------------------- */
@@ -290,8 +169,9 @@ const char *js_why_busy(sim *s)
     model_consumer_view v;
     if (!s->sw.js)
         return NULL;
-    if (!s->has_publisher || nbj__publisher_unfinished(&s->publisher) > 0)
-        return "the publish window is not empty";
+    const char *why = publish_why_busy(s);
+    if (why != NULL || !s->sw.consumes)
+        return why;
     if (!s->has_pull || s->pull.state != NBJ__PULL_RUNNING)
         return "the pull consumer does not run";
     if (!model_consumer_find(s->m, SIM_STREAM, SIM_CONSUMER, &v))
@@ -301,22 +181,17 @@ const char *js_why_busy(sim *s)
 
 void js_check_idle(sim *s)
 {
-    uint64_t epoch = epoch_now(s), last = 0;
+    uint64_t epoch = js_epoch(s);
     model_consumer_view v;
-    if (!s->sw.js || !model_consumer_find(s->m, SIM_STREAM, SIM_CONSUMER, &v))
+    if (!s->sw.js)
+        return;
+    publish_check_idle(s);
+    if (!s->sw.consumes || !model_consumer_find(s->m, SIM_STREAM, SIM_CONSUMER, &v))
         return;
     for (size_t i = 0; i < s->note_count; i++) {
         const stored_note *n = &s->notes[i];
-        if (n->epoch == epoch && !n->processed && !s->stream_was_lost)
+        if (n->epoch == epoch && !n->processed && !n->removed && !s->stream_was_lost)
             sim_fail(s, "J%" PRIu64 " (sequence %" PRIu64 ") was stored and never processed", n->id, n->seq);
-    }
-    for (uint64_t id = s->first_id; id < s->count && !s->refusals; id++) {
-        const entry *e = ledger_get(s, id);
-        if (e->kind != 'J' || e->outcomes == 0 || e->outcome != NBJ__STORED || e->epoch != epoch || e->msg_id > 0)
-            continue;
-        if (e->seq < last)
-            sim_fail(s, "J%" PRIu64 " was stored out of order", id);
-        last = e->seq;
     }
     if (v.waiting == 0 && s->was_quiet)
         sim_fail(s, "the pull consumer runs without a request at the server");

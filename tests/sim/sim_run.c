@@ -166,7 +166,7 @@ static void begin(sim *s)
 {
     world_init(&s->w, s->seed, START);
     s->m = model_new(&s->sw.model, s->seed, START);
-    model_watch(s->m, &(model_watcher){ s, ledger_seen, ledger_delivered, js_stored });
+    model_watch(s->m, &(model_watcher){ s, ledger_seen, ledger_delivered, publish_stored, publish_removed });
     net_init(&s->n, &s->w, s->m, s->seed, &s->sw.weather, sim_wake, s);
     peer_init(&s->p, &s->w, s->m, s->seed, ledger_asked, s);
     s->app = rng_for(s->seed, "app");
@@ -181,7 +181,7 @@ static void begin(sim *s)
 
 static bool has_seen_enough(sim *s)
 {
-    return s->steps_done >= s->sw.steps && s->faults >= SIM_MIN_FAULTS && s->w.events >= SIM_MIN_EVENTS;
+    return s->steps_done >= s->sw.steps && s->faults >= SIM_MIN_FAULTS && s->w.events >= s->sw.min_events;
 }
 
 static bool servers_are_up(const sim *s)
@@ -345,7 +345,7 @@ static void end_run(sim *s, sim_result *out)
 {
     if (!s->failed)
         liveness(s);
-    if (!s->failed)
+    if (!s->failed && !s->sw.publishing)
         quiet(s);
     if (!s->failed)
         finish(s);
@@ -356,12 +356,12 @@ static void end_run(sim *s, sim_result *out)
     free(s);
 }
 
-void sim_run(uint64_t seed, bool verbose, sim_result *out)
+static void run(uint64_t seed, bool verbose, void (*draw)(swarm *sw, uint64_t seed), sim_result *out)
 {
     sim *s = sim_alloc(sizeof *s);
     s->seed = seed;
     s->verbose = verbose;
-    swarm_draw(&s->sw, seed);
+    draw(&s->sw, seed);
     begin(s);
     world_at(&s->w, START, app_step, s, 0);
     world_at(&s->w, START + s->sw.fate_mean_ns, fate_step, s, 0);
@@ -374,6 +374,16 @@ void sim_run(uint64_t seed, bool verbose, sim_result *out)
     end_run(s, out);
 }
 
+void sim_run(uint64_t seed, bool verbose, sim_result *out)
+{
+    run(seed, verbose, swarm_draw, out);
+}
+
+void sim_run_publishing(uint64_t seed, bool verbose, sim_result *out)
+{
+    run(seed, verbose, swarm_draw_publishing, out);
+}
+
 /* --- the fixed programme ----------------------------------------------------------------------------------- */
 
 static void fixed_step(void *user, uint64_t number)
@@ -384,7 +394,7 @@ static void fixed_step(void *user, uint64_t number)
         app_publish(s, "b", 40);
     } else if (number == 1) {
         app_request(s, "svc.echo", SIM_S);
-        js_publish(s);
+        publish_something(s);
     } else {
         app_publish(s, "b", 0);
         app_flush(s, SIM_S);

@@ -141,6 +141,7 @@ static void draw_session(nbj__session_options *o, rng *r, uint64_t delay_mean)
 static void draw_jetstream(swarm *sw, rng *r)
 {
     sw->js = coin(r) && !sw->model.no_headers;
+    sw->consumes = true;
     sw->model.no_jetstream = !sw->js && coin(r);
     sw->memory_stream = rng_below(r, 4) == 0;
     sw->work_queue = rng_below(r, 3) == 0;
@@ -164,7 +165,7 @@ void swarm_draw(swarm *sw, uint64_t seed)
 {
     rng r = rng_for(seed, "swarm");
     const char *credentials;
-    *sw = (swarm){ 0 };
+    *sw = (swarm){ .min_events = SIM_MIN_EVENTS };
     draw_weather(&sw->weather, &r);
     draw_model(&sw->model, &r);
     draw_credentials(sw, &r, &credentials);
@@ -184,11 +185,65 @@ void swarm_draw(swarm *sw, uint64_t seed)
     sw->deadline_max_ns = rng_log(&r, 50 * SIM_MS, 10 * (uint64_t)SIM_S);
 }
 
+/* --- worlds about the publish window --- */
+
+static void draw_stream(swarm *sw, rng *r)
+{
+    static const uint64_t windows[] = {
+        0, 100 * SIM_MS, 500 * SIM_MS, 2 * (uint64_t)SIM_S, 10 * (uint64_t)SIM_S, 60 * (uint64_t)SIM_S,
+    };
+    sw->duplicates_ns = windows[rng_below(r, sizeof windows / sizeof windows[0])];
+    sw->max_msgs = rng_below(r, 4) == 0 ? (uint32_t)rng_log(r, 1, 100) : 0;
+    sw->max_per_subject = rng_below(r, 8) == 0 ? (uint32_t)rng_between(r, 1, 4) : 0;
+    sw->max_age_ns = rng_below(r, 8) == 0 ? rng_log(r, SIM_S, 30 * (uint64_t)SIM_S) : 0;
+    sw->discard_new = sw->max_msgs > 0 && coin(r);
+    sw->model.commit_max_ns = coin(r) ? 0 : rng_log(r, 100 * SIM_US, 500 * SIM_MS);
+    sw->model.late_max_ns = rng_log(r, SIM_MS, 5 * (uint64_t)SIM_S);
+    sw->model.expects_first = coin(r);
+}
+
+void swarm_draw_publishing(swarm *sw, uint64_t seed)
+{
+    const uint32_t ops =
+        1u << DO_PUBLISH | 1u << DO_FLUSH | 1u << DO_RECONNECT | 1u << DO_CLOSE | 1u << DO_DRAIN | 1u << DO_JS_SETTLE;
+    const uint32_t fates = 1u << FATE_CUT_AT | 1u << FATE_STALL | 1u << FATE_SWALLOW | 1u << FATE_REFUSE |
+                           1u << FATE_KILL | 1u << FATE_HANG | 1u << FATE_LAME | 1u << FATE_FREEZE |
+                           1u << FATE_PAYLOAD | 1u << FATE_JETSTREAM | 1u << FATE_LEADER;
+    rng r = rng_for(seed, "publishing");
+    *sw = (swarm){ .min_events = SIM_MIN_EVENTS_SMALL, .publishing = true };
+    draw_weather(&sw->weather, &r);
+    draw_model(&sw->model, &r);
+    draw_urls(sw, &r, "");
+    draw_session(&sw->session, &r, sw->weather.delay_min_ns + sw->weather.delay_mean_ns);
+    sw->model.no_headers = false;
+    draw_jetstream(sw, &r);
+    sw->js = true;
+    sw->model.no_jetstream = false;
+    sw->consumes = rng_below(&r, 4) == 0;
+    sw->work_queue = sw->work_queue && sw->consumes;
+    draw_stream(sw, &r);
+    sw->publish.resend_within_ns = rng_below(&r, 6) == 0 ? rng_log(&r, 10 * SIM_MS, 5 * (uint64_t)SIM_S) : 0;
+    sw->ordered = coin(&r) ? 0 : (uint32_t)rng_between(&r, 1, 8);
+    sw->expecting = coin(&r) ? 0 : (uint32_t)rng_between(&r, 1, 4);
+    sw->fates =
+        (half_of(&r, FATE_COUNT) & fates) | (coin(&r) ? 1u << FATE_CUT : 1u << FATE_JETSTREAM | 1u << FATE_LEADER);
+    sw->ops = (half_of(&r, DO_COUNT) & ops) | 1u << DO_JS_PUBLISH | 1u << DO_JS_BURST;
+    sw->fate_mean_ns = rng_log(&r, 50 * SIM_MS, SIM_S);
+    sw->longest_ns = rng_log(&r, 100 * SIM_MS, 10 * (uint64_t)SIM_S);
+    sw->think_mean_ns = rng_log(&r, 50 * SIM_US, 100 * SIM_MS);
+    sw->lateness_ns = coin(&r) ? 0 : rng_log(&r, SIM_US, 5 * SIM_MS);
+    sw->steps = (uint32_t)rng_log(&r, 10, 60);
+    sw->alloc_fail = rng_below(&r, 10) == 0 ? (uint32_t)rng_log(&r, 100, 10000) : 0;
+    sw->deadline_max_ns = rng_log(&r, SIM_S, 10 * (uint64_t)SIM_S);
+}
+
 void swarm_fix(swarm *sw)
 {
-    *sw = (swarm){
-        .js = true, .ack_wait_ns = 2 * (uint64_t)SIM_S, .longest_ns = SIM_S, .deadline_max_ns = 5 * (uint64_t)SIM_S
-    };
+    *sw = (swarm){ .js = true,
+                   .consumes = true,
+                   .ack_wait_ns = 2 * (uint64_t)SIM_S,
+                   .longest_ns = SIM_S,
+                   .deadline_max_ns = 5 * (uint64_t)SIM_S };
     sw->weather = (net_weather){ .delay_min_ns = SIM_MS, .window = 65536 };
     sw->model = (model_options){
         .servers = 1, .ping_interval_ns = 20 * (uint64_t)SIM_S, .tls = MODEL_TLS_REQUIRED, .issues_tokens = true
