@@ -1,18 +1,41 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What servers tell about a stream without being asked, in the library's own loop. docs/guide/streams.md explains it.
  *
- *     advisories [URL]     makes a stream, deletes it, and ends when a server has told of both */
+ *     advisories [URL]     makes a stream, changes and deletes it, and shows what a server tells of the first two */
 #include <nbj/nbj.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define STREAM "WATCHED"
 
 typedef struct watch {
     nbj_client *client;
-    bool is_told;
+    bool is_done;
 } watch;
 
+/* Of what ends because we close the client nothing is said. */
+static void fail(watch *w, nbj_status st, const nbj_error *error)
+{
+    if (w->is_done)
+        return;
+    fprintf(stderr, "advisories: %s\n", error != NULL ? nbj_error_text(error) : nbj_strerror(st));
+    nbj_client_close(w->client);
+}
+
+static void on_deleted(void *user, nbj_status st, const nbj_error *error)
+{
+    watch *w = user;
+
+    if (st != NBJ_OK) {
+        fail(w, st, error);
+        return;
+    }
+    w->is_done = true;
+    nbj_client_close(w->client);
+}
+
+/* Valid until it returns. */
 static void on_advisory(void *user, nbj_advisories *advisories, const nbj_advisory *a)
 {
     watch *w = user;
@@ -20,33 +43,24 @@ static void on_advisory(void *user, nbj_advisories *advisories, const nbj_adviso
     (void)advisories;
     if (a->kind == NBJ_ADVISORY_STREAM_CREATED)
         printf("created: %.*s\n", NBJ_FMT(a->stream));
-    if (a->kind == NBJ_ADVISORY_STREAM_DELETED) {
-        printf("deleted: %.*s\n", NBJ_FMT(a->stream));
-        w->is_told = true;
-        nbj_client_close(w->client);
+    if (a->kind == NBJ_ADVISORY_STREAM_UPDATED) {
+        printf("updated: %.*s\n", NBJ_FMT(a->stream));
+        nbj_status st = nbj_stream_delete_async(w->client, STREAM, NULL, on_deleted, w);
+        if (st != NBJ_OK)
+            fail(w, st, NULL);
     }
 }
 
 /* No more will come, such as for want of a permission. */
 static void on_end(void *user, nbj_advisories *advisories, nbj_status why)
 {
-    watch *w = user;
-
     (void)advisories;
-    if (!w->is_told)
-        fprintf(stderr, "advisories: %s\n", nbj_strerror(why));
-    nbj_client_close(w->client);
+    fail(user, why, NULL);
 }
 
-static void fail(watch *w, nbj_status st, const nbj_error *error)
+static void on_updated(void *user, nbj_status st, const nbj_stream_info *info, const nbj_error *error)
 {
-    if (!w->is_told) /* the advisory may be here before the answer */
-        fprintf(stderr, "advisories: %s\n", error != NULL ? nbj_error_text(error) : nbj_strerror(st));
-    nbj_client_close(w->client);
-}
-
-static void on_deleted(void *user, nbj_status st, const nbj_error *error)
-{
+    (void)info;
     if (st != NBJ_OK)
         fail(user, st, error);
 }
@@ -54,9 +68,10 @@ static void on_deleted(void *user, nbj_status st, const nbj_error *error)
 static void on_made(void *user, nbj_status st, const nbj_error *error)
 {
     watch *w = user;
+    const nbj_stream_config *change = NBJ_STREAM_CONFIG(.name = STREAM, .max_age_ns = NBJ_HOURS(1));
 
     if (st == NBJ_OK)
-        st = nbj_stream_delete_async(w->client, STREAM, NULL, on_deleted, w);
+        st = nbj_stream_update_async(w->client, change, NULL, on_updated, w);
     if (st != NBJ_OK)
         fail(w, st, error);
 }
@@ -65,7 +80,7 @@ int main(int argc, char **argv)
 {
     const nbj_advisory_options *which =
         NBJ_ADVISORIES(.stream = STREAM, .kinds = NBJ_ADVISORY_BIT(NBJ_ADVISORY_STREAM_CREATED) |
-                                                  NBJ_ADVISORY_BIT(NBJ_ADVISORY_STREAM_DELETED));
+                                                  NBJ_ADVISORY_BIT(NBJ_ADVISORY_STREAM_UPDATED));
     const nbj_stream_config *stream = NBJ_STREAM_CONFIG(.name = STREAM, .subjects = NBJ_LIST("watched"));
     watch w = { 0 };
     nbj_advisories *advisories = NULL;
@@ -77,10 +92,10 @@ int main(int argc, char **argv)
     if (st == NBJ_OK)
         st = nbj_stream_ensure_async(w.client, stream, NULL, on_made, &w);
     if (st != NBJ_OK)
-        fprintf(stderr, "advisories: %s\n", error.status != NBJ_OK ? nbj_error_text(&error) : nbj_strerror(st));
-    while (st == NBJ_OK)
+        fprintf(stderr, "advisories: %s\n", error.status == st ? nbj_error_text(&error) : nbj_strerror(st));
+    for (time_t end = time(NULL) + 10; st == NBJ_OK && time(NULL) < end;) /* advisories may be lost: not for ever */
         st = nbj_loop_turn(w.client, NBJ_SECONDS(1));
     nbj_advisories_release(advisories);
     nbj_client_release(w.client);
-    return w.is_told ? EXIT_SUCCESS : EXIT_FAILURE;
+    return w.is_done ? EXIT_SUCCESS : EXIT_FAILURE;
 }

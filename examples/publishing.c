@@ -123,7 +123,7 @@ int main(int argc, char **argv)
         st = steps[i](client, &error);
     }
     if (st != NBJ_OK)
-        fprintf(stderr, "publishing: %s\n", error.status != NBJ_OK ? nbj_error_text(&error) : nbj_strerror(st));
+        fprintf(stderr, "publishing: %s\n", error.status == st ? nbj_error_text(&error) : nbj_strerror(st));
     else if ((st = nbj_client_drain(client, NBJ_SECONDS(5))) != NBJ_OK)
         fprintf(stderr, "publishing: drain: %s\n", nbj_strerror(st));
     nbj_client_release(client);

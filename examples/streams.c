@@ -133,7 +133,7 @@ int main(int argc, char **argv)
         }
     }
     if (st != NBJ_OK)
-        fprintf(stderr, "streams: %s\n", error.status != NBJ_OK ? nbj_error_text(&error) : nbj_strerror(st));
+        fprintf(stderr, "streams: %s\n", error.status == st ? nbj_error_text(&error) : nbj_strerror(st));
     nbj_client_release(client);
     return st == NBJ_OK ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -6,4 +6,4 @@ source "$(dirname "$0")/support/server.bash"
 
 start_server
 out=$(timeout 20 "$1" "$url" 2>&1)
-[[ $out == $'created: WATCHED\ndeleted: WATCHED' ]] || { echo "$out"; exit 1; }
+[[ $out == $'created: WATCHED\nupdated: WATCHED' ]] || { echo "$out"; exit 1; }
