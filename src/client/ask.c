@@ -101,6 +101,8 @@ nbj_status nbj__client_ask(nbj_client *c, nbj__op *op, const nbj_call_options *o
     st = op->step(op, NBJ_OK, NULL, error);
     while (st == NBJ_MORE)
         st = ask_once(c, op, due, error);
+    if (st == NBJ_OK)
+        *error = (nbj_error){ 0 }; /* of a request on the way */
     return st;
 }
 
